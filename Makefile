@@ -1,0 +1,89 @@
+# `make run` shows what Oarlock does; `make test` tests it. Each sets up what it needs and says so.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+WASM := wasm32-wasip1
+PLUGIN_BUILD := cargo build --profile plugin --target $(WASM)
+BUILT := target/$(WASM)/plugin
+# What make built goes where make looks for it.
+export CARGO_TARGET_DIR := target
+
+.PHONY: help
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+.PHONY: run
+run: build run-plugin ## Run the default plugin on the manifests in examples/
+	@echo
+	@echo "Below are the containers of each ReplicaSet in examples/manifests. While it runs, in another terminal:"
+	@echo "  - change a name in examples/manifests/replicasets.yaml, and its line is printed again;"
+	@echo "  - change plugins/print-containers/src/lib.rs and run 'make run-plugin', and the new plugin takes over."
+	@echo "Stop it with ctrl-C."
+	@echo
+	@target/release/oarlock run --plugins target/run --manifests examples/manifests
+
+.PHONY: run-cluster
+run-cluster: build run-plugin ## The same on the cluster of the current kubeconfig
+	@target/release/oarlock run --plugins target/run
+
+.PHONY: run-plugin
+run-plugin: wasm-target ## Build the default plugin anew for `make run`
+	@echo "building the default plugin"
+	@$(PLUGIN_BUILD) --quiet -p print-containers
+	@mkdir -p target/run
+	@cp $(BUILT)/print_containers.wasm target/run/print-containers.wasm
+
+.PHONY: build
+build: ## Build target/release/oarlock
+	@echo "building the host: about 5 minutes the first time"
+	@cargo build --release -p oarlock
+
+.PHONY: plugins
+plugins: wasm-target wasi-c ## Build every plugin of plugins/ and examples/ as target/plugins/NAME.wasm
+	@echo "building the plugins"
+	@$(PLUGIN_BUILD) -p print-containers -p replicas
+	@mkdir -p target/plugins
+	@cp $(BUILT)/print_containers.wasm target/plugins/print-containers.wasm
+	@cp $(BUILT)/replicas.wasm target/plugins/replicas.wasm
+	@clang --target=wasm32-wasi -O2 -Wall -Wextra -Werror -o target/plugins/images.wasm examples/images/images.c
+
+.PHONY: test-guests
+test-guests: wasm-target
+	@echo "building the plugins of the tests"
+	@$(PLUGIN_BUILD) -p probe
+	@mkdir -p target/test-guests
+	@cp $(BUILT)/probe.wasm target/test-guests/probe.wasm
+
+.PHONY: test
+test: plugins test-guests ## Test everything, against a real control plane
+	@assets=$$(host/tests/control-plane/build.sh); \
+	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo test --workspace
+
+.PHONY: test-fast
+test-fast: plugins test-guests ## Test what needs no control plane
+	@cargo test --workspace --exclude oarlock
+	@cargo test -p oarlock --lib --bins --test fast
+
+.PHONY: lint
+lint: ## Check format, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+.PHONY: wasm-target
+wasm-target:
+	@rustup target list --installed | grep -qx $(WASM) || { echo "adding the Rust target $(WASM)"; rustup target add $(WASM); }
+
+# Debian's clang and C library for WASI, for the example in C.
+.PHONY: wasi-c
+wasi-c:
+	@if ! command -v clang >/dev/null || ! command -v wasm-ld >/dev/null || [ ! -e /usr/lib/wasm32-wasi/libc.a ]; then \
+	  command -v apt-get >/dev/null || { echo "examples/images needs clang, lld and wasi-libc"; exit 1; }; \
+	  echo "installing clang, lld and wasi-libc"; \
+	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -qq; \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	    clang lld wasi-libc libclang-rt-14-dev-wasm32 >/dev/null; \
+	fi

@@ -1,0 +1,3 @@
+//! What plugins ask for in their answers.
+
+pub mod guard;

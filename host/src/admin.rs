@@ -1,0 +1,71 @@
+//! Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::SetOnce;
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatch::Dispatch;
+use crate::metrics::Metrics;
+
+/// What the endpoints tell of.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Whether the source is listed.
+    pub dispatch: Arc<Dispatch>,
+    /// Set when the plugins that were there at the start are loaded, or refused.
+    pub plugins_started: Arc<SetOnce<()>>,
+    /// What `/metrics` serves.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Admin {
+    /// Serves the endpoints at that address until `stop` is cancelled. The port is open when this returns.
+    pub async fn serve(
+        self,
+        address: SocketAddr,
+        stop: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = ()> + Send> {
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} (--admin)"))?;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "serving /livez, /readyz and /metrics on http://{address}");
+        let router = Router::new()
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(self);
+        Ok(async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = served.await {
+                tracing::error!("serving health and metrics ended: {error}");
+            }
+        })
+    }
+}
+
+async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if !admin.plugins_started.initialized() {
+        (StatusCode::SERVICE_UNAVAILABLE, "plugins: not loaded yet\n")
+    } else if !admin.dispatch.progress().listed {
+        (StatusCode::SERVICE_UNAVAILABLE, "source: not listed yet\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match admin.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}

@@ -1,0 +1,58 @@
+//! From the texts of arguments to values.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+
+/// A path at which there is something.
+pub(super) fn existing_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    path.metadata().map_err(|error| error.to_string())?;
+    Ok(path)
+}
+
+/// A number of bytes, in the notation of Kubernetes quantities: `64Mi`, `1Gi`, `500k`, `1048576`.
+pub(super) fn bytes(text: &str) -> Result<usize, String> {
+    let number_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_end);
+    let unit = match unit {
+        "" => 1,
+        "k" => 1000,
+        "M" => 1000 * 1000,
+        "G" => 1000 * 1000 * 1000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => return Err("expected bytes, such as 64Mi, 1Gi or 1048576".into()),
+    };
+    let number: usize = number.parse().map_err(|error| format!("{error}"))?;
+    number.checked_mul(unit).ok_or_else(|| "too large".into())
+}
+
+/// Where to listen: `ADDRESS:PORT`, or `:PORT` for all addresses.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let mut addresses = whole.to_socket_addrs().map_err(|error| format!("{error}; expected ADDRESS:PORT or :PORT"))?;
+    addresses.next().ok_or_else(|| "expected ADDRESS:PORT or :PORT".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_as_kubernetes_writes_them() {
+        assert_eq!(bytes("64Mi"), Ok(64 << 20));
+        assert_eq!(bytes("500k"), Ok(500_000));
+        assert_eq!(bytes("1048576"), Ok(1 << 20));
+        for text in ["", "Mi", "64MiB", "-1", "1.5Gi", "99999999999Gi"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_a_port_of_all_addresses() {
+        assert_eq!(listen_address(":8080"), Ok(([0, 0, 0, 0], 8080).into()));
+        assert_eq!(listen_address("127.0.0.1:0"), Ok(([127, 0, 0, 1], 0).into()));
+        assert!(listen_address("8080").is_err());
+    }
+}

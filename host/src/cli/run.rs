@@ -1,0 +1,181 @@
+//! `oarlock run`.
+
+use std::io::{self, BufWriter};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::parse::{bytes, existing_path, listen_address};
+use crate::config::{ClusterOptions, Config, Selection, Source};
+use crate::folder::Timing;
+use crate::plugin::Limits;
+use crate::progress::ProgressLine;
+use crate::runtime;
+use crate::selector::LabelSelector;
+use crate::telemetry::{self, LogFormat};
+
+/// Run the plugins of a folder on the ReplicaSets of a cluster, or of a folder of manifests.
+///
+/// What plugins print goes to stdout, the host's log to stderr. Exit codes: 0 after SIGTERM or ctrl-C, or if all was
+/// well; 1 if it cannot run or, with --once, if anything failed; 2 for wrong usage.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder with the plugins, one a .wasm file; followed live.
+    #[arg(long, value_name = "DIR")]
+    plugins: PathBuf,
+
+    /// Take the objects from this file or folder of YAML or JSON manifests, followed live, instead of a cluster.
+    #[arg(long, value_name = "PATH", value_parser = existing_path, conflicts_with_all = ["kubeconfig", "context"], help_heading = "Objects")]
+    manifests: Option<PathBuf>,
+
+    /// Kubeconfig file. Without it: $KUBECONFIG, ~/.kube/config, or the service account of the pod.
+    #[arg(long, value_name = "FILE", help_heading = "Objects")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig.
+    #[arg(long, value_name = "NAME", help_heading = "Objects")]
+    context: Option<String>,
+
+    /// Only objects of this namespace. Without it: all namespaces.
+    #[arg(short, long, value_name = "NAME", help_heading = "Objects")]
+    namespace: Option<String>,
+
+    /// Only objects whose labels match: `app=web,tier in (a,b),!canary`.
+    #[arg(
+        short = 'l',
+        long,
+        value_name = "SELECTOR",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Objects"
+    )]
+    selector: LabelSelector,
+
+    /// Reconcile everything there is once, then exit: 0, or 1 if anything failed.
+    #[arg(long)]
+    once: bool,
+
+    /// Processor time that a call may take.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    call_cpu: Duration,
+
+    /// Time that a call may take in all.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    call_wall: Duration,
+
+    /// Memory that a plugin may use.
+    #[arg(long, value_name = "BYTES", default_value = "64Mi", value_parser = bytes, help_heading = "Limits")]
+    memory: usize,
+
+    /// How long a folder must be at rest before what has changed in it is read.
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = humantime::parse_duration, help_heading = "Reload")]
+    debounce: Duration,
+
+    /// How often to look for changes that the file system did not tell of; 0s for never.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Reload")]
+    poll_interval: Duration,
+
+    /// Folder for compiled plugins, or `off`. Without it: oarlock in the user's cache folder.
+    #[arg(long, value_name = "DIR|off", help_heading = "Reload")]
+    cache_dir: Option<PathBuf>,
+
+    /// Serve /livez, /readyz and /metrics here: `127.0.0.1:8080`, or `:8080` for all addresses.
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
+    admin: Option<SocketAddr>,
+
+    /// Form of the log.
+    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Log")]
+    log_format: LogFormat,
+
+    /// What to log: a level, or a list like `warn,oarlock=debug`.
+    #[arg(long, value_name = "FILTER", default_value = telemetry::DEFAULT_FILTER, help_heading = "Log")]
+    log: String,
+}
+
+impl Args {
+    pub(super) fn run(self) -> ExitCode {
+        let line = ProgressLine::new();
+        if let Err(error) = telemetry::start(self.log_format, &self.log, &line) {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+        match self.run_logged(&line) {
+            Ok(code) => code,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn run_logged(self, line: &ProgressLine) -> anyhow::Result<ExitCode> {
+        let config = self.config();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("async runtime")?;
+        let once = config.once;
+        let summary = runtime.block_on(async {
+            let stop = CancellationToken::new();
+            let stopped = stop_on_signal(stop.clone())?;
+            let stdout = BufWriter::with_capacity(64 << 10, line.beside(io::stdout()));
+            let summary = runtime::run(config, stdout, line, stop).await?;
+            anyhow::Ok((summary, stopped.is_cancelled()))
+        });
+        // What still runs has been given up: nothing of it may hold up the end.
+        runtime.shutdown_background();
+        let (summary, interrupted) = summary?;
+        if interrupted {
+            tracing::info!("stopped: {summary}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        tracing::info!("{summary}");
+        Ok(if once && summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn config(self) -> Config {
+        Config {
+            source: match self.manifests {
+                Some(path) => Source::Manifests(path),
+                None => Source::Cluster(ClusterOptions { kubeconfig: self.kubeconfig, context: self.context }),
+            },
+            selection: Selection { namespace: self.namespace, labels: self.selector },
+            plugins: self.plugins,
+            limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory },
+            timing: Timing { debounce: self.debounce, poll: self.poll_interval },
+            cache: match self.cache_dir {
+                Some(path) if path == Path::new("off") => None,
+                Some(path) => Some(path),
+                None => directories::ProjectDirs::from("", "", "oarlock").map(|user| user.cache_dir().join("plugins")),
+            },
+            once: self.once,
+            admin: self.admin,
+        }
+    }
+}
+
+/// Cancels `stop` at the first SIGTERM or ctrl-C, and ends the process at the second. Returns a token that tells whether
+/// there was a first.
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let signalled = CancellationToken::new();
+    let told = signalled.clone();
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => 15,
+                _ = interrupt.recv() => 2,
+            }
+        };
+        next().await;
+        tracing::info!("stopping: calls in flight are finished; a second signal ends at once");
+        told.cancel();
+        stop.cancel();
+        let number = next().await;
+        std::process::exit(128 + number);
+    });
+    Ok(signalled)
+}

@@ -1,0 +1,227 @@
+//! Follows a folder: tells when something in it has changed and come to rest.
+//!
+//! It goes by the file system's events, and looks by itself from time to time for those file systems that have none.
+//! The folder may be removed and made again, be a symlink that is changed, or not be there yet.
+
+mod settle;
+
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use std::{fs, io};
+
+use anyhow::Context as _;
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+use settle::{Notice, Settle};
+
+/// The clocks of file systems tick slowly: a file younger than this can change within one tick.
+const SIGNATURE_AGE: Duration = Duration::from_secs(2);
+
+/// How a folder is followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long nothing must change before what has changed is looked at.
+    pub debounce: Duration,
+    /// How often to look without an event. Zero: never.
+    pub poll: Duration,
+}
+
+/// Whether what is in the folders of the folder counts too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Only the folder itself.
+    Flat,
+    /// All that is below it.
+    Nested,
+}
+
+/// Why [`FolderWatch::next`] returned.
+#[derive(Debug)]
+pub enum Wake {
+    /// Something has changed. These files are being written at this moment and better left alone.
+    Changed(HashSet<PathBuf>),
+    /// Nothing is known to have changed: it is time to look.
+    Poll,
+}
+
+/// See the [module](self).
+pub struct FolderWatch {
+    path: PathBuf,
+    depth: Depth,
+    timing: Timing,
+    notices: Arc<Notices>,
+    watcher: RecommendedWatcher,
+    /// What is being watched, so that it is noticed when the path leads elsewhere.
+    watched: Vec<(PathBuf, Option<FileId>)>,
+}
+
+struct Notices {
+    settle: Mutex<Settle>,
+    arrived: Notify,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl FolderWatch {
+    /// Starts following the folder, or file, at `path`.
+    pub fn new(path: &Path, depth: Depth, timing: Timing) -> anyhow::Result<Self> {
+        let notices = Arc::new(Notices { settle: Mutex::new(Settle::new(timing.debounce)), arrived: Notify::new() });
+        let path = std::path::absolute(path)?;
+        let (sink, folder) = (Arc::clone(&notices), path.clone());
+        let watcher =
+            notify::recommended_watcher(move |event| sink.take(&folder, event)).context("file system events")?;
+        let mut watch = Self { path, depth, timing, notices, watcher, watched: Vec::new() };
+        watch.attach();
+        Ok(watch)
+    }
+
+    /// Waits until something has changed and come to rest, or until it is time to look.
+    ///
+    /// Dropping the future loses nothing but the time of the next look.
+    pub async fn next(&mut self) -> Wake {
+        let poll = (!self.timing.poll.is_zero()).then(|| Instant::now() + self.timing.poll);
+        loop {
+            let due = self.notices.lock().due();
+            let until = due.into_iter().chain(poll).min();
+            tokio::select! {
+                () = self.notices.arrived.notified() => {}
+                () = sleep_until(until) => {}
+            }
+            let now = Instant::now();
+            let settled = {
+                let mut settle = self.notices.lock();
+                settle.settled(now).then(|| settle.open().cloned().collect())
+            };
+            if let Some(open) = settled {
+                // Before the caller looks, so that nothing can happen in between unnoticed.
+                self.attach();
+                return Wake::Changed(open);
+            }
+            if poll.is_some_and(|poll| poll <= now) {
+                if self.attach() {
+                    self.note_change();
+                }
+                return Wake::Poll;
+            }
+        }
+    }
+
+    /// Says that something has changed, as if there had been an event.
+    pub fn note_change(&self) {
+        self.notices.lock().notice(&self.path, Notice::Changed, Instant::now());
+        self.notices.arrived.notify_one();
+    }
+
+    /// Watches the folder as the path leads to it now, and the folder that it is in, so that its coming and going is
+    /// noticed; while that is not there either, the nearest one that is. Returns whether that has changed.
+    fn attach(&mut self) -> bool {
+        let parent = self.path.ancestors().skip(1).find(|path| path.is_dir());
+        let wanted: Vec<_> = [Some(self.path.as_path()), parent]
+            .into_iter()
+            .flatten()
+            .map(|path| (path.to_owned(), file_id(path)))
+            .collect();
+        if wanted == self.watched {
+            return false;
+        }
+        for (path, _) in self.watched.drain(..) {
+            // It fails for a folder that is gone, and then there is nothing to undo.
+            let _ = self.watcher.unwatch(&path);
+        }
+        for (path, id) in &wanted {
+            let mode = if *path == self.path && self.depth == Depth::Nested {
+                RecursiveMode::Recursive
+            } else {
+                RecursiveMode::NonRecursive
+            };
+            if id.is_some()
+                && let Err(error) = self.watcher.watch(path, mode)
+            {
+                tracing::warn!(
+                    "no events for {}, changes are found every {:?}: {error}",
+                    path.display(),
+                    self.timing.poll
+                );
+            }
+        }
+        self.watched = wanted;
+        true
+    }
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Notices {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Settle> {
+        self.settle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Called by notify, on its thread.
+    fn take(&self, folder: &Path, event: notify::Result<notify::Event>) {
+        let now = Instant::now();
+        match event {
+            Ok(event) => {
+                let notice = match event.kind {
+                    // Only inotify tells when a file is closed.
+                    EventKind::Modify(ModifyKind::Data(_)) if cfg!(target_os = "linux") => Notice::Written,
+                    EventKind::Access(AccessKind::Close(AccessMode::Write)) => Notice::Closed,
+                    EventKind::Access(_) => return,
+                    _ => Notice::Changed,
+                };
+                let mut settle = self.lock();
+                // The folder that the folder is in is watched too, and what else is in there is of no interest.
+                for path in event.paths.iter().filter(|path| path.starts_with(folder) || folder.starts_with(path)) {
+                    settle.notice(path, notice, now);
+                }
+            }
+            // An overflow, say: something has changed, and there is no telling what.
+            Err(_) => self.lock().notice(Path::new(""), Notice::Changed, now),
+        }
+        self.arrived.notify_one();
+    }
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// What tells without reading it that a file is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    id: FileId,
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Signature {
+    /// Of the file that the path leads to, through symlinks. What is no regular file has none: reading it may never
+    /// end.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        Ok(Self { id: (metadata.dev(), metadata.ino()), size: metadata.len(), modified: metadata.modified().ok() })
+    }
+
+    /// None: the file is so young that it can change again without its signature changing.
+    pub fn trusted(self) -> Option<Self> {
+        Some(self).filter(|signature| signature.age() >= SIGNATURE_AGE)
+    }
+
+    /// How long ago the file was written, by the clocks of this machine and the file system. Zero for the future.
+    pub fn age(&self) -> Duration {
+        self.modified.and_then(|modified| modified.elapsed().ok()).unwrap_or_default()
+    }
+}

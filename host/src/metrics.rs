@@ -1,0 +1,159 @@
+//! What is counted, and how it is served to Prometheus.
+//!
+//! Where controller-runtime has a metric of the same meaning, its name and labels are used, so that the dashboards
+//! that people have go on working.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Bounds in seconds: a warm call takes microseconds, a slow one a second.
+const CALL_BUCKETS: [f64; 12] =
+    [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 10.0];
+
+/// All metrics of the host.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Family<ReconcileLabels, Counter>,
+    reconcile_seconds: Family<ControllerLabels, Histogram>,
+    reloads: Family<ReloadLabels, Counter>,
+}
+
+/// How a reconcile ended, in controller-runtime's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ReconcileResult {
+    /// It is done until the object changes.
+    #[allow(non_camel_case_types, reason = "a label's value")]
+    success,
+    /// It asked to be called again.
+    #[allow(non_camel_case_types, reason = "a label's value")]
+    requeue_after,
+    /// It failed.
+    #[allow(non_camel_case_types, reason = "a label's value")]
+    error,
+}
+
+/// What became of a plugin file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ReloadResult {
+    /// It was put in force.
+    #[allow(non_camel_case_types, reason = "a label's value")]
+    loaded,
+    /// It could not be loaded.
+    #[allow(non_camel_case_types, reason = "a label's value")]
+    failed,
+    /// It was taken away.
+    #[allow(non_camel_case_types, reason = "a label's value")]
+    removed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ControllerLabels {
+    controller: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReconcileLabels {
+    controller: Arc<str>,
+    result: ReconcileResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    plugin: Arc<str>,
+    result: ReloadResult,
+}
+
+/// The metrics of one plugin's reconciles, looked up once.
+#[derive(Clone, Debug)]
+pub struct ReconcileMetrics {
+    success: Counter,
+    requeue_after: Counter,
+    error: Counter,
+    seconds: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let reconciles = Family::default();
+        let reconcile_seconds =
+            Family::<ControllerLabels, Histogram>::new_with_constructor(|| Histogram::new(CALL_BUCKETS));
+        let reloads = Family::default();
+        registry.register("controller_runtime_reconcile", "Reconciles by plugin and result", reconciles.clone());
+        registry.register_with_unit(
+            "controller_runtime_reconcile_time",
+            "Time of the calls into a plugin",
+            Unit::Seconds,
+            reconcile_seconds.clone(),
+        );
+        registry.register("oarlock_plugin_reloads", "Plugin files loaded, refused and removed", reloads.clone());
+        Self { registry, reconciles, reconcile_seconds, reloads }
+    }
+}
+
+impl Metrics {
+    /// The metrics of the reconciles of that plugin.
+    pub fn reconciles(&self, plugin: &Arc<str>) -> ReconcileMetrics {
+        let count =
+            |result| self.reconciles.get_or_create(&ReconcileLabels { controller: Arc::clone(plugin), result }).clone();
+        ReconcileMetrics {
+            success: count(ReconcileResult::success),
+            requeue_after: count(ReconcileResult::requeue_after),
+            error: count(ReconcileResult::error),
+            seconds: self.reconcile_seconds.get_or_create(&ControllerLabels { controller: Arc::clone(plugin) }).clone(),
+        }
+    }
+
+    /// Counts what became of a file of that plugin.
+    pub fn reload(&self, plugin: &Arc<str>, result: ReloadResult) {
+        self.reloads.get_or_create(&ReloadLabels { plugin: Arc::clone(plugin), result }).inc();
+    }
+
+    /// All metrics in the Prometheus text format, as OpenMetrics 1.0 describes it.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl ReconcileMetrics {
+    /// Counts a reconcile and the time of its call.
+    pub fn observe(&self, result: ReconcileResult, took: Duration) {
+        match result {
+            ReconcileResult::success => &self.success,
+            ReconcileResult::requeue_after => &self.requeue_after,
+            ReconcileResult::error => &self.error,
+        }
+        .inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_the_names_that_dashboards_ask_for() {
+        let (metrics, plugin) = (Metrics::default(), Arc::from("demo"));
+        metrics.reconciles(&plugin).observe(ReconcileResult::requeue_after, Duration::from_micros(20));
+        metrics.reload(&plugin, ReloadResult::failed);
+        let text = metrics.encode().unwrap();
+        for line in [
+            r#"controller_runtime_reconcile_total{controller="demo",result="requeue_after"} 1"#,
+            r#"controller_runtime_reconcile_total{controller="demo",result="error"} 0"#,
+            r#"controller_runtime_reconcile_time_seconds_bucket{le="0.000025",controller="demo"} 1"#,
+            r#"oarlock_plugin_reloads_total{plugin="demo",result="failed"} 1"#,
+        ] {
+            assert!(text.lines().any(|had| had == line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Kubernetes objects as the host holds them: a key, the few fields it goes by, and JSON that it passes on unread.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// A kind of object that the API server serves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// Group and version as a manifest writes them: `apps/v1`, `v1`.
+    pub api_version: String,
+    /// As a manifest writes it: `ReplicaSet`.
+    pub kind: String,
+    /// The name in URLs and RBAC rules: `replicasets`.
+    pub plural: String,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+}
+
+impl Kind {
+    /// `apps/v1 ReplicaSet`, what a plugin watches that does not say otherwise.
+    pub fn replica_set() -> Self {
+        Self {
+            api_version: "apps/v1".into(),
+            kind: "ReplicaSet".into(),
+            plural: "replicasets".into(),
+            namespaced: true,
+        }
+    }
+
+    /// Whether a manifest with these two fields is of this kind.
+    pub fn is(&self, api_version: &str, kind: &str) -> bool {
+        self.kind == kind && self.api_version == api_version
+    }
+
+    /// API group, empty for the core group, and version.
+    fn group_version(&self) -> (&str, &str) {
+        self.api_version.split_once('/').unwrap_or(("", &self.api_version))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.api_version, self.kind)
+    }
+}
+
+/// Names one object; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey(Arc<(Option<Box<str>>, Box<str>)>);
+
+impl ObjectKey {
+    /// The key of the object of that name; `namespace` is none for a cluster-scoped one.
+    pub fn new(namespace: Option<&str>, name: &str) -> Self {
+        Self(Arc::new((namespace.map(Box::from), name.into())))
+    }
+
+    /// None for a cluster-scoped object.
+    pub fn namespace(&self) -> Option<&str> {
+        self.0.0.as_deref()
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        &self.0.1
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = self.namespace() {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(self.name())
+    }
+}
+
+/// One version of one object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Which object.
+    pub key: ObjectKey,
+    /// `metadata.uid`; empty if the server gave none.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`, opaque: equal or not equal is all it tells.
+    pub resource_version: Box<str>,
+    /// It has a `metadata.deletionTimestamp`.
+    pub deleting: bool,
+    /// The object as the API server sent it, without `metadata.managedFields`, with `apiVersion` and `kind`.
+    pub json: Box<str>,
+}
+
+impl Object {
+    /// Whether `other` is the same version of the same object, so that there is nothing new to reconcile.
+    pub fn is_same_version(&self, other: &Self) -> bool {
+        self.resource_version == other.resource_version && self.uid == other.uid
+    }
+}
+
+/// An object as it comes from the API server, in a form that kube's watcher can carry.
+///
+/// Deserializing it finds the metadata and copies the rest as it stands: no tree and no typed struct is made of it. It
+/// does so from borrowed text only, which is how kube reads lists and watches. An object that lacks what the host
+/// expects is not an error here, because that would fail the whole list that it came in; [`RawObject::into_object`]
+/// tells.
+#[derive(Clone, Debug)]
+pub struct RawObject {
+    meta: ObjectMeta,
+    /// The object starts with these two members, or lacks them as items of a list do.
+    typed: bool,
+    json: String,
+}
+
+impl RawObject {
+    /// The object, with `apiVersion` and `kind` put in where they were left out. None: it has no name.
+    pub fn into_object(mut self, kind: &Kind) -> Option<Object> {
+        let name = self.meta.name.as_deref()?;
+        if !self.typed {
+            let mut head = format!(r#"{{"apiVersion":"{}","kind":"{}""#, kind.api_version, kind.kind);
+            if self.json[1..].trim_start() != "}" {
+                head.push(',');
+            }
+            self.json.replace_range(..1, &head);
+        }
+        Some(Object {
+            key: ObjectKey::new(self.meta.namespace.as_deref(), name),
+            uid: self.meta.uid.unwrap_or_default().into(),
+            resource_version: self.meta.resource_version.unwrap_or_default().into(),
+            deleting: self.meta.deletion_timestamp.is_some(),
+            json: self.json.into_boxed_str(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for RawObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let head: Head<'_> = serde_json::from_str(text).unwrap_or_default();
+        let metadata: Metadata<'_> =
+            head.metadata.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let json = match metadata.managed_fields.and_then(|value| member_range(text, "managedFields", value)) {
+            Some((start, end)) => [&text[..start], &text[end..]].concat(),
+            None => text.to_owned(),
+        };
+        let owned = |field: Option<Cow<'_, str>>| field.map(Cow::into_owned);
+        Ok(Self {
+            meta: ObjectMeta {
+                namespace: owned(metadata.namespace),
+                name: owned(metadata.name),
+                uid: owned(metadata.uid),
+                resource_version: owned(metadata.resource_version),
+                deletion_timestamp: metadata.deletion_timestamp.and_then(|raw| serde_json::from_str(raw.get()).ok()),
+                ..ObjectMeta::default()
+            },
+            typed: head.api_version.is_some() && head.kind.is_some(),
+            json,
+        })
+    }
+}
+
+impl kube::Resource for RawObject {
+    type DynamicType = Kind;
+    type Scope = kube::core::DynamicResourceScope;
+
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        Cow::Borrowed(&kind.kind)
+    }
+    fn group(kind: &Kind) -> Cow<'_, str> {
+        Cow::Borrowed(kind.group_version().0)
+    }
+    fn version(kind: &Kind) -> Cow<'_, str> {
+        Cow::Borrowed(kind.group_version().1)
+    }
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        Cow::Borrowed(&kind.plural)
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Head<'a> {
+    #[serde(borrow)]
+    api_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    namespace: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    uid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    resource_version: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    deletion_timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    managed_fields: Option<&'a RawValue>,
+}
+
+/// Where the member `name` with this `value` stands in `text`, with the one comma that goes with it. None if it is
+/// written in an unusual way, such as with an escape in its name.
+///
+/// `value` must be a part of `text`.
+fn member_range(text: &str, name: &str, value: &RawValue) -> Option<(usize, usize)> {
+    let value_start = (value.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let value_end = value_start + value.get().len();
+    let before = text.get(..value_start)?.trim_end().strip_suffix(':')?.trim_end();
+    let before = before.strip_suffix('"')?.strip_suffix(name)?.strip_suffix('"')?;
+    let after = text.get(value_end..)?.trim_start();
+    if let Some(after) = after.strip_prefix(',') {
+        return Some((before.len(), text.len() - after.len()));
+    }
+    let before = before.trim_end();
+    Some((before.strip_suffix(',').unwrap_or(before).len(), value_end))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::{ObjectList, WatchEvent};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(text: &str) -> Object {
+        serde_json::from_str::<RawObject>(text).unwrap().into_object(&Kind::replica_set()).unwrap()
+    }
+
+    #[test]
+    fn managed_fields_are_cut_wherever_they_stand_and_nothing_else_is() {
+        let managed = r#""managedFields": [{"manager":"a,b","fieldsV1":{"f:spec":{}}}]"#;
+        for metadata in [
+            format!(r#"{{{managed}, "name":"a"}}"#),
+            format!(r#"{{"name":"a" , {managed} }}"#),
+            format!(r#"{{"name":"a",{managed},"uid":"u"}}"#),
+        ] {
+            let text =
+                format!(r#"{{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{metadata},"spec":{{"x":1}}}}"#);
+            let mut expected: Value = serde_json::from_str(&text).unwrap();
+            expected["metadata"].as_object_mut().unwrap().remove("managedFields");
+            assert_eq!(serde_json::from_str::<Value>(&parse(&text).json).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_with_nothing_but_managed_fields_in_its_metadata_stays_json() {
+        let raw: RawObject = serde_json::from_str(r#"{"metadata":{"managedFields":[]}}"#).unwrap();
+        assert_eq!(raw.json, r#"{"metadata":{}}"#);
+        assert!(raw.into_object(&Kind::replica_set()).is_none(), "it has no name");
+    }
+
+    #[test]
+    fn items_of_a_list_get_the_type_that_the_list_leaves_out() {
+        let list = json!({
+            "kind": "ReplicaSetList", "apiVersion": "apps/v1", "metadata": {"resourceVersion": "7"},
+            "items": [{"metadata": {"name": "a", "namespace": "default", "resourceVersion": "5", "uid": "u"}}],
+        });
+        let list: ObjectList<RawObject> = serde_json::from_str(&list.to_string()).unwrap();
+        let object = list.items.into_iter().next().unwrap().into_object(&Kind::replica_set()).unwrap();
+        assert_eq!(object.key.to_string(), "default/a");
+        assert_eq!((&*object.uid, &*object.resource_version, object.deleting), ("u", "5", false));
+        assert_eq!(
+            serde_json::from_str::<Value>(&object.json).unwrap(),
+            json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata":
+                {"name": "a", "namespace": "default", "resourceVersion": "5", "uid": "u"}}),
+        );
+    }
+
+    #[test]
+    fn watch_events_carry_it_and_a_deletion_timestamp_is_seen() {
+        let line = r#"{"type":"MODIFIED","object":{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"a","deletionTimestamp":"2026-01-02T03:04:05Z"}}}"#;
+        let WatchEvent::Modified(raw) = serde_json::from_str::<WatchEvent<RawObject>>(line).unwrap() else {
+            panic!("a modification");
+        };
+        assert!(raw.into_object(&Kind::replica_set()).unwrap().deleting);
+    }
+
+    #[test]
+    fn escaped_names_and_odd_shapes_do_not_fail_the_list() {
+        assert_eq!(parse(r#"{"metadata":{"name":"a\u002db"}}"#).key.name(), "a-b");
+        for text in ["{}", "[]", "3", r#"{"metadata":[1]}"#, r#"{"metadata":{"name":7}}"#] {
+            let raw: RawObject = serde_json::from_str(text).unwrap();
+            assert!(raw.into_object(&Kind::replica_set()).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The wasmtime engine that all plugins share: its settings, its clock, and what plugins can import.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, EngineWeak};
+
+use super::bindings::Reconciler;
+use super::sandbox::Guest;
+
+/// The length of an epoch: how long a guest runs before it lets others run, and the unit in which its time is counted.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// The engine and the imports, made once.
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) linker: Linker<Guest>,
+}
+
+impl Engine {
+    /// Makes the engine and starts its clock, a thread that ends with it.
+    pub fn new() -> anyhow::Result<Self> {
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        let wasmtime = wasmtime::Engine::new(&config).map_err(anyhow::Error::from).context("WebAssembly engine")?;
+
+        let mut linker = Linker::new(&wasmtime);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        Reconciler::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |state| state)?;
+
+        let clock = wasmtime.weak();
+        thread::Builder::new().name("epoch".into()).spawn(move || tick(&clock)).context("epoch thread")?;
+        Ok(Self { wasmtime, linker })
+    }
+}
+
+fn tick(engine: &EngineWeak) {
+    while let Some(engine) = engine.upgrade() {
+        engine.increment_epoch();
+        drop(engine);
+        thread::sleep(TICK);
+    }
+}

@@ -1,0 +1,9 @@
+//! What the host does for a guest during a call, an interface a file.
+
+mod cluster;
+mod log;
+
+use super::bindings::oarlock::plugin::types;
+use super::sandbox::Guest;
+
+impl types::Host for Guest {}

@@ -1,0 +1,151 @@
+//! What a guest runs in: its store, its limits, and its standard streams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::call::{CallError, ReconcileId};
+use super::engine::{Engine, TICK};
+use super::output::Capture;
+use crate::object::ObjectKey;
+
+/// How much of what a call prints is kept, in bytes.
+const STDOUT_LIMIT: usize = 1 << 20;
+/// How much of what a call writes to stderr is kept, in bytes.
+const STDERR_LIMIT: usize = 64 << 10;
+
+/// What a call may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long the guest may run, the time in which others run left out.
+    pub cpu: Duration,
+    /// How long the call may take in all.
+    pub wall: Duration,
+    /// Bytes of all memories and tables of the instance together.
+    pub memory: usize,
+}
+
+/// The store of one instance, and what the instance writes to.
+pub(super) struct Sandbox {
+    pub(super) store: Store<Guest>,
+    pub(super) stdout: Capture,
+    pub(super) stderr: Capture,
+    limits: Limits,
+}
+
+impl Sandbox {
+    /// A sandbox without files, network or environment; the clocks and randomness work.
+    pub(super) fn new(engine: &Engine, plugin: &Arc<str>, limits: Limits, arguments: &[&str], stdin: &str) -> Self {
+        let (stdout, stderr) = (Capture::new(STDOUT_LIMIT), Capture::new(STDERR_LIMIT));
+        let wasi = WasiCtxBuilder::new()
+            .args(arguments)
+            .stdin(MemoryInputPipe::new(stdin.to_owned()))
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        let guest = Guest {
+            plugin: Arc::clone(plugin),
+            call: None,
+            wasi,
+            table: ResourceTable::new(),
+            memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
+            ticks_left: 0,
+        };
+        let mut store = Store::new(&engine.wasmtime, guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.epoch_deadline_callback(|mut context| {
+            let guest = context.data_mut();
+            Ok(match guest.ticks_left.checked_sub(1) {
+                Some(left) => {
+                    guest.ticks_left = left;
+                    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+                }
+                None => UpdateDeadline::Interrupt,
+            })
+        });
+        Self { store, stdout, stderr, limits }
+    }
+
+    /// Runs `call` in the sandbox, within its limits.
+    ///
+    /// After an error, the instance is in no state to be called again, and the sandbox has to be thrown away.
+    pub(super) async fn run<T>(
+        &mut self,
+        call: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        let guest = self.store.data_mut();
+        guest.memory.refused = false;
+        guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
+        self.store.set_epoch_deadline(1);
+        match tokio::time::timeout(self.limits.wall, call(&mut self.store)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.explain(&error)),
+            Err(Elapsed { .. }) => Err(CallError::WallTime(self.limits.wall)),
+        }
+    }
+
+    fn explain(&self, error: &wasmtime::Error) -> CallError {
+        if let Some(I32Exit(code)) = error.downcast_ref() {
+            CallError::Exit(*code)
+        } else if error.downcast_ref() == Some(&Trap::Interrupt) {
+            CallError::CpuTime(self.limits.cpu)
+        } else if self.store.data().memory.refused {
+            CallError::Memory(self.limits.memory)
+        } else {
+            CallError::Trap(error.root_cause().to_string())
+        }
+    }
+}
+
+/// What the host keeps for an instance.
+pub(super) struct Guest {
+    pub(super) plugin: Arc<str>,
+    /// The call that the guest is in. None: it is being started.
+    pub(super) call: Option<(ObjectKey, ReconcileId)>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    memory: MemoryLimit,
+    ticks_left: u64,
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Counts what all memories and tables of an instance take together.
+struct MemoryLimit {
+    limit: usize,
+    used: usize,
+    /// The guest was refused what it asked for in this call.
+    refused: bool,
+}
+
+impl MemoryLimit {
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let grown = self.used.saturating_add(desired).saturating_sub(current);
+        if grown > self.limit {
+            self.refused = true;
+            return false;
+        }
+        self.used = grown;
+        true
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current, desired))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current * size_of::<usize>(), desired.saturating_mul(size_of::<usize>())))
+    }
+}

@@ -1,0 +1,316 @@
+//! The work queue of one plugin: what to reconcile, and when.
+//!
+//! Invariants:
+//! - an object is in the queue at most once, however many events there were;
+//! - an object is not taken again before its call has ended;
+//! - what is added during a call is taken again after it;
+//! - waiting live work is taken before waiting backlog.
+//!
+//! The queue is pure: time is passed in, and it never waits.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::object::ObjectKey;
+
+/// The delay after the first failure of an object; each further one doubles it.
+pub const BACKOFF_BASE: Duration = Duration::from_millis(5);
+/// The longest delay.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(1000);
+
+/// Which waiting work goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Known before: the first list, or a reload that has every object reconciled again.
+    Backlog,
+    /// Something happened.
+    Live,
+}
+
+/// How a call ended, as far as the queue is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing more to do until the object changes.
+    Done,
+    /// To be called again after this time, or at a change if that is sooner.
+    RequeueAfter(Duration),
+    /// Failed: to be tried again after a backoff.
+    Retry,
+    /// Failed: not to be tried again until the object changes.
+    Terminal,
+}
+
+/// An object taken from the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The object to reconcile.
+    pub key: ObjectKey,
+    /// How many of its calls have failed since the last one that did not.
+    pub attempt: u32,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Queue {
+    entries: HashMap<ObjectKey, Entry>,
+    /// Keys in the order they came, by priority. A key whose entry is not waiting with that priority is stale.
+    live: VecDeque<ObjectKey>,
+    backlog: VecDeque<ObjectKey>,
+    /// Keys by the time at which they are due; the number tells apart those of the same time.
+    delayed: BTreeMap<(Instant, u64), ObjectKey>,
+    next_delayed: u64,
+    waiting: usize,
+    running: usize,
+    jitter: fastrand::Rng,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: State,
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting(Priority),
+    Delayed((Instant, u64)),
+    Running {
+        again: Option<Priority>,
+    },
+    /// After a terminal failure, to remember the failures.
+    Resting,
+}
+
+impl Queue {
+    /// An empty queue. `seed` decides the jitter of its backoff.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            entries: HashMap::new(),
+            live: VecDeque::new(),
+            backlog: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            next_delayed: 0,
+            waiting: 0,
+            running: 0,
+            jitter: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// Asks for the object to be reconciled, now or right after the call that it is in.
+    pub fn add(&mut self, key: &ObjectKey, priority: Priority) {
+        match self.entries.get_mut(key).map(|entry| &mut entry.state) {
+            Some(State::Running { again }) => *again = (*again).max(Some(priority)),
+            Some(State::Waiting(known)) if *known >= priority => {}
+            _ => self.wait(key.clone(), priority),
+        }
+    }
+
+    /// Takes the object whose turn it is.
+    pub fn take(&mut self, now: Instant) -> Option<Job> {
+        while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
+            let key = due.get().clone();
+            self.wait(key, Priority::Live);
+        }
+        let key = self.pop()?;
+        let entry = self.entries.get_mut(&key)?;
+        entry.state = State::Running { again: None };
+        self.waiting -= 1;
+        self.running += 1;
+        Some(Job { attempt: entry.failures, key })
+    }
+
+    /// Tells how the call for an object that was taken has ended. Returns the delay after which it is taken again
+    /// though nothing happens; none if there is no such time.
+    pub fn finish(&mut self, key: &ObjectKey, end: End, now: Instant) -> Option<Duration> {
+        let entry = self.entries.get_mut(key)?;
+        let State::Running { again } = entry.state else { return None };
+        self.running -= 1;
+        entry.failures = match end {
+            End::Done | End::RequeueAfter(_) => 0,
+            End::Retry | End::Terminal => entry.failures.saturating_add(1),
+        };
+        entry.state = State::Resting;
+        if let Some(priority) = again {
+            self.wait(key.clone(), priority);
+            return Some(Duration::ZERO);
+        }
+        let delay = match end {
+            End::Done => {
+                self.entries.remove(key);
+                return None;
+            }
+            End::Terminal => return None,
+            End::RequeueAfter(delay) => delay,
+            End::Retry => backoff(entry.failures).mul_f64(1.0 - self.jitter.f64() / 4.0),
+        };
+        self.delay(key.clone(), now, delay);
+        Some(delay)
+    }
+
+    /// When the next delayed object is due. None: nothing is delayed.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.delayed.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// How many objects wait to be taken, those that are delayed left out.
+    pub fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether no object waits to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Whether nothing waits and nothing is in a call; delayed objects do not count.
+    pub fn is_idle(&self) -> bool {
+        self.waiting == 0 && self.running == 0
+    }
+
+    /// Makes the object waiting, whatever it was but running.
+    fn wait(&mut self, key: ObjectKey, priority: Priority) {
+        let entry = self.entries.entry(key.clone()).or_insert(Entry { state: State::Resting, failures: 0 });
+        match entry.state {
+            State::Delayed(due) => {
+                self.delayed.remove(&due);
+                self.waiting += 1;
+            }
+            State::Resting => self.waiting += 1,
+            State::Waiting(_) | State::Running { .. } => {}
+        }
+        entry.state = State::Waiting(priority);
+        match priority {
+            Priority::Live => self.live.push_back(key),
+            Priority::Backlog => self.backlog.push_back(key),
+        }
+    }
+
+    fn delay(&mut self, key: ObjectKey, now: Instant, delay: Duration) {
+        // A delay past what the clock can hold is for ever, and a day is as good as that.
+        let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(86_400));
+        let due = (due, self.next_delayed);
+        self.next_delayed += 1;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.state = State::Delayed(due);
+            self.delayed.insert(due, key);
+        }
+    }
+
+    fn pop(&mut self) -> Option<ObjectKey> {
+        for (keys, priority) in [(&mut self.live, Priority::Live), (&mut self.backlog, Priority::Backlog)] {
+            while let Some(key) = keys.pop_front() {
+                let state = self.entries.get(&key).map(|entry| &entry.state);
+                if matches!(state, Some(State::Waiting(waiting)) if *waiting == priority) {
+                    return Some(key);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The delay after that many failures, before jitter.
+fn backoff(failures: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
+    BACKOFF_BASE.saturating_mul(factor).min(BACKOFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new(Some("default"), name)
+    }
+
+    fn taken(queue: &mut Queue, now: Instant) -> Option<String> {
+        queue.take(now).map(|job| job.key.name().to_owned())
+    }
+
+    #[test]
+    fn an_object_is_queued_once_however_many_events_there_are() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        for _ in 0..3 {
+            queue.add(&key("a"), Priority::Live);
+            queue.add(&key("a"), Priority::Backlog);
+        }
+        assert_eq!(queue.len(), 1);
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+        assert_eq!(taken(&mut queue, now), None);
+    }
+
+    #[test]
+    fn live_work_goes_before_backlog_and_lifts_an_object_out_of_it() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        for name in ["a", "b", "c"] {
+            queue.add(&key(name), Priority::Backlog);
+        }
+        queue.add(&key("d"), Priority::Live);
+        queue.add(&key("c"), Priority::Live);
+        let order: Vec<_> = std::iter::from_fn(|| taken(&mut queue, now)).collect();
+        assert_eq!(order, ["d", "c", "a", "b"]);
+    }
+
+    #[test]
+    fn an_object_in_a_call_is_taken_again_only_after_it() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        queue.add(&key("a"), Priority::Live);
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+        queue.add(&key("a"), Priority::Backlog);
+        assert_eq!(taken(&mut queue, now), None);
+        assert!(!queue.is_idle());
+        queue.finish(&key("a"), End::Done, now);
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+        queue.finish(&key("a"), End::Done, now);
+        assert!(queue.is_idle() && queue.entries.is_empty());
+    }
+
+    #[test]
+    fn failures_back_off_doubling_with_jitter_up_to_the_longest_delay() {
+        let (mut queue, mut now) = (Queue::new(7), Instant::now());
+        queue.add(&key("a"), Priority::Live);
+        for failures in 1..=25 {
+            let job = queue.take(now).unwrap();
+            assert_eq!(job.attempt, failures - 1);
+            queue.finish(&job.key, End::Retry, now);
+            let delay = queue.next_due().unwrap() - now;
+            let full = backoff(failures);
+            assert!(delay <= full && delay >= full.mul_f64(0.75), "{failures}: {delay:?} of {full:?}");
+            assert_eq!(queue.take(now), None, "not before it is due");
+            now += delay;
+        }
+        assert_eq!(backoff(1), BACKOFF_BASE);
+        assert_eq!(backoff(u32::MAX), BACKOFF_MAX);
+    }
+
+    #[test]
+    fn success_resets_the_backoff_and_an_event_does_not() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        queue.add(&key("a"), Priority::Live);
+        let job = queue.take(now).unwrap();
+        queue.finish(&job.key, End::Retry, now);
+        queue.add(&key("a"), Priority::Live);
+        assert_eq!(queue.take(now).unwrap().attempt, 1, "at once, and the failure is remembered");
+        assert_eq!(queue.next_due(), None, "the retry it replaces is gone");
+        queue.finish(&key("a"), End::Done, now);
+        queue.add(&key("a"), Priority::Live);
+        assert_eq!(queue.take(now).unwrap().attempt, 0);
+    }
+
+    #[test]
+    fn a_terminal_failure_waits_for_a_change_and_a_requeue_for_its_time() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        queue.add(&key("a"), Priority::Live);
+        queue.take(now).unwrap();
+        queue.finish(&key("a"), End::Terminal, now);
+        assert!(queue.is_idle() && queue.next_due().is_none());
+        queue.add(&key("a"), Priority::Live);
+        assert_eq!(queue.take(now).unwrap().attempt, 1);
+        queue.finish(&key("a"), End::RequeueAfter(Duration::from_secs(60)), now);
+        assert_eq!(queue.next_due(), Some(now + Duration::from_secs(60)));
+        assert_eq!(queue.take(now + Duration::from_secs(59)), None);
+        assert_eq!(queue.take(now + Duration::from_secs(60)).unwrap().attempt, 0);
+        queue.finish(&key("a"), End::RequeueAfter(Duration::MAX), now);
+        assert!(queue.next_due().is_some());
+    }
+}

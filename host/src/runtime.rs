@@ -1,0 +1,109 @@
+//! Builds the parts in the order in which an object goes through them, runs them, and drains them at the end.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::Admin;
+use crate::config::{Config, Source};
+use crate::dispatch::Dispatch;
+use crate::metrics::Metrics;
+use crate::object::Kind;
+use crate::output::Output;
+use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
+use crate::progress::ProgressLine;
+use crate::source::cluster::Cluster;
+use crate::source::manifests::Manifests;
+use crate::supervisor::Supervisor;
+use crate::tally::{Summary, Tally};
+use crate::worker::Workshop;
+
+/// Runs the host until `stop` is cancelled or, if it is to run once, until everything there is has been reconciled.
+/// What plugins print is written to `stdout`. Calls in flight are finished before this returns.
+pub async fn run(
+    config: Config,
+    stdout: impl Write + Send + 'static,
+    line: &ProgressLine,
+    stop: CancellationToken,
+) -> anyhow::Result<Summary> {
+    if config.once && !config.plugins.is_dir() {
+        bail!("there is no plugin folder {} (--plugins)", config.plugins.display());
+    }
+    let (dispatch, metrics, tally) = (Arc::<Dispatch>::default(), Arc::<Metrics>::default(), Arc::<Tally>::default());
+    let kind = Kind::replica_set();
+    let tasks = TaskTracker::new();
+
+    // An object's way into the queues ...
+    let source = source(&config, kind.clone(), Arc::clone(&dispatch), Arc::clone(&tally)).await?;
+    tasks.spawn(stop.clone().run_until_cancelled_owned(source));
+
+    // ... through the plugins ...
+    let (output, written) = Output::start(stdout, stop.clone())?;
+    let workshop =
+        Workshop::new(Arc::clone(&dispatch), kind, output, Arc::clone(&metrics), Arc::clone(&tally), config.repeat());
+    let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());
+    let plugins_started = supervisor.started();
+
+    // ... which come from their folder.
+    let cache = config.cache.as_deref().map_or_else(AotCache::off, AotCache::in_folder);
+    let loader = Loader::new(Engine::new()?, cache, config.limits);
+    // Run once, a file is given no time to become whole.
+    let grace = if config.once { Duration::ZERO } else { BROKEN_GRACE };
+    let (sender, changes) = mpsc::channel(16);
+    let reload = Reload::new(&config.plugins, config.timing, grace, loader, sender)?;
+    tasks.spawn(stop.clone().run_until_cancelled_owned(reload.run()));
+    tasks.spawn(supervisor.follow(changes));
+
+    if let Some(address) = config.admin {
+        let admin = Admin {
+            dispatch: Arc::clone(&dispatch),
+            plugins_started: Arc::clone(&plugins_started),
+            metrics: Arc::clone(&metrics),
+        };
+        tasks.spawn(admin.serve(address, stop.clone()).await?);
+    }
+
+    let worked_off = async {
+        plugins_started.wait().await;
+        dispatch.settled().await;
+    };
+    let first_list_done = tokio::select! {
+        () = stop.cancelled() => false,
+        () = worked_off => true,
+        () = line.show(&dispatch) => false,
+    };
+    if first_list_done && !config.once {
+        tracing::info!("everything there was is reconciled: {}", tally.summary(dispatch.progress()));
+        stop.cancelled().await;
+    }
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    written.wait().await;
+    Ok(tally.summary(dispatch.progress()))
+}
+
+/// Finds the source, and returns what brings its objects into the cache and the queues for ever.
+async fn source(
+    config: &Config,
+    kind: Kind,
+    dispatch: Arc<Dispatch>,
+    tally: Arc<Tally>,
+) -> anyhow::Result<futures::future::BoxFuture<'static, ()>> {
+    let selection = config.selection.clone();
+    Ok(match &config.source {
+        Source::Cluster(options) => {
+            let cluster = Cluster::find(options.clone(), kind, selection).await?;
+            Box::pin(async move { cluster.follow(|event| dispatch.deliver(event)).await })
+        }
+        Source::Manifests(path) => {
+            let manifests = Manifests::new(path, kind, selection, config.timing)?;
+            Box::pin(async move { manifests.follow(&tally, |event| dispatch.deliver(event)).await })
+        }
+    })
+}

@@ -1,0 +1,61 @@
+//! Prints its version and the object it is called for, then does what the object's annotation `probe` says.
+
+use std::thread;
+use std::time::Duration;
+
+use oarlock_sdk::{Action, Failure, ObjectRef, Outcome, Request, cluster, log, reconciler};
+
+/// The tests make other versions by putting another number in the built module.
+static VERSION: &str = "version-0000";
+
+fn reconcile(request: &Request) -> Result<Outcome, Failure> {
+    let Request { target, object, attempt, .. } = request;
+    let Some(object) = object else {
+        println!("{VERSION} {target} gone");
+        return Ok(Outcome::done());
+    };
+    let mode: Option<&str> = object.at("/metadata/annotations/probe")?;
+    println!("{VERSION} {target} {} attempt {attempt}", mode.unwrap_or("-"));
+    match mode {
+        Some("dump") => println!("{}", object.as_str()),
+        Some("loop") => loop {
+            std::hint::black_box(0);
+        },
+        Some("memory") => {
+            let mut memory: Vec<Vec<u8>> = Vec::new();
+            loop {
+                memory.push(vec![1; 1 << 20]);
+            }
+        }
+        Some("trap") => std::process::abort(),
+        Some("panic") => panic!("as asked"),
+        Some("sleep") => thread::sleep(Duration::from_secs(3600)),
+        Some("nap") => thread::sleep(Duration::from_millis(700)),
+        Some("exit") => std::process::exit(3),
+        Some("retry") => return Err(Failure::retry("not yet")),
+        Some("once-more") if *attempt < 3 => return Err(Failure::retry("not yet")),
+        Some("terminal") => return Err(Failure::terminal("never")),
+        Some("requeue") => return Ok(Outcome::requeue_after(Duration::from_millis(50))),
+        Some("apply") => return Ok(Outcome::done().action(Action::Apply("{}".into()))),
+        Some("get") => drop(get(target).map_err(Failure::terminal)?),
+        Some("log") => {
+            log::debug("at debug");
+            log::info("at info");
+            log::warn("at warn");
+            log::error("at error");
+        }
+        Some("partial") => print!("no line feed"),
+        Some("flood") => {
+            let line = "x".repeat(1023);
+            (0..2048).for_each(|_| println!("{line}"));
+        }
+        _ => {}
+    }
+    Ok(Outcome::done())
+}
+
+fn get(target: &ObjectRef) -> Result<Option<String>, String> {
+    cluster::get(target)
+}
+
+reconciler!(reconcile);
