@@ -64,8 +64,8 @@ pub enum CallError {
     /// A new instance refused to start.
     #[error("describe answered: {0}")]
     Describe(String),
-    /// The guest ended itself with this exit code.
-    #[error("it exited with code {0}")]
+    /// The guest ended itself. WASI 0.2 tells no more of its exit code than whether it is 0.
+    #[error("it exited {}", if *.0 == 0 { "instead of answering" } else { "with an error code" })]
     Exit(i32),
     /// The guest, or the start of its instance, trapped.
     #[error("it trapped: {0}")]

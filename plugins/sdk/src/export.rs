@@ -1,5 +1,7 @@
 //! What the [`reconciler!`](crate::reconciler) macro expands to; no part of the interface.
 
+use std::io::{self, Write as _};
+
 use crate::bindings::oarlock::plugin::types;
 use crate::{Description, Failure, Object, Outcome, Request, Watch};
 
@@ -22,5 +24,9 @@ pub fn call(
         attempt: request.attempt,
         deleting: request.deleting,
     };
-    reconcile(&request).map(Into::into).map_err(Into::into)
+    let answer = reconcile(&request);
+    // A line without its end would otherwise be kept until the next call. A failure is nothing that this call could
+    // do anything about.
+    let _ = io::stdout().flush();
+    answer.map(Into::into).map_err(Into::into)
 }

@@ -1,0 +1,263 @@
+//! etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, with the defaults of a real cluster for admission and
+//! authorization.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use kube::api::PostParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::host::Host;
+use crate::support::{DEADLINE, poll};
+
+const ADMIN_TOKEN: &str = "admin-of-the-tests";
+
+/// A control plane of a test's own. It ends when dropped, and when the test's process ends in whatever way.
+pub(crate) struct ControlPlane {
+    assets: PathBuf,
+    folder: TempDir,
+    port: u16,
+    etcd_port: u16,
+    _etcd: Option<Guarded>,
+    api_server: Option<Guarded>,
+    controller_manager: Option<Guarded>,
+}
+
+impl ControlPlane {
+    /// Starts etcd, and nothing else yet.
+    pub(crate) fn prepare() -> Self {
+        let assets = std::env::var_os("OARLOCK_TEST_CONTROL_PLANE")
+            .expect("OARLOCK_TEST_CONTROL_PLANE names a folder with etcd, kube-apiserver and more: run `make test`");
+        let folder = tempfile::tempdir().unwrap();
+        let [port, etcd_port, etcd_peer_port] = free_ports();
+        let mut plane = Self {
+            assets: assets.into(),
+            folder,
+            port,
+            etcd_port,
+            _etcd: None,
+            api_server: None,
+            controller_manager: None,
+        };
+        plane.write_credentials();
+        let (clients, peers) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{etcd_peer_port}"));
+        plane._etcd = Some(plane.start_program(
+            "etcd",
+            &[
+                format!("--data-dir={}", plane.path("etcd").display()),
+                format!("--listen-client-urls={clients}"),
+                format!("--advertise-client-urls={clients}"),
+                format!("--listen-peer-urls={peers}"),
+                format!("--initial-advertise-peer-urls={peers}"),
+                format!("--initial-cluster=default={peers}"),
+            ],
+        ));
+        plane
+    }
+
+    /// Starts etcd and the API server, and waits until it is ready.
+    pub(crate) fn start() -> Self {
+        let mut plane = Self::prepare();
+        plane.start_api_server();
+        plane
+    }
+
+    /// Starts everything.
+    pub(crate) fn start_all() -> Self {
+        let mut plane = Self::start();
+        let mut args = vec![
+            format!("--kubeconfig={}", plane.kubeconfig().display()),
+            format!("--service-account-private-key-file={}", plane.path("accounts.key").display()),
+            format!("--root-ca-file={}", plane.path("ca.crt").display()),
+            "--use-service-account-credentials".into(),
+            "--bind-address=127.0.0.1".into(),
+            format!("--secure-port={}", free_ports::<1>()[0]),
+            format!("--cert-dir={}", plane.path("controller-manager").display()),
+            "--leader-elect=false".into(),
+        ];
+        if plane.minor_version() < 24 {
+            args.push("--port=0".into());
+        }
+        plane.controller_manager = Some(plane.start_program("kube-controller-manager", &args));
+        plane
+    }
+
+    pub(crate) fn start_api_server(&mut self) {
+        self.api_server = Some(self.start_program(
+            "kube-apiserver",
+            &[
+                format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
+                "--bind-address=127.0.0.1".into(),
+                format!("--secure-port={}", self.port),
+                format!("--tls-cert-file={}", self.path("server.crt").display()),
+                format!("--tls-private-key-file={}", self.path("server.key").display()),
+                format!("--token-auth-file={}", self.path("tokens.csv").display()),
+                "--authorization-mode=Node,RBAC".into(),
+                "--service-account-issuer=https://kubernetes.default.svc".into(),
+                format!("--service-account-signing-key-file={}", self.path("accounts.key").display()),
+                format!("--service-account-key-file={}", self.path("accounts.pub").display()),
+                "--service-cluster-ip-range=10.0.0.0/24".into(),
+            ],
+        ));
+        let start = Instant::now();
+        while let Err(error) = self.kubectl_output(["get", "namespace", "default"]) {
+            if start.elapsed() > DEADLINE * 2 {
+                let log = fs::read_to_string(self.path("kube-apiserver.log")).unwrap();
+                panic!("the API server is not ready: {error}\n{log}");
+            }
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Kills the API server as `kill -9` does.
+    pub(crate) fn kill_api_server(&mut self) {
+        self.api_server = None;
+        poll("end of the API server", || TcpStream::connect(("127.0.0.1", self.port)).is_err().then_some(()));
+    }
+
+    /// Of the cluster's administrator.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.path("admin.kubeconfig")
+    }
+
+    /// Writes a kubeconfig for the holder of that token.
+    pub(crate) fn kubeconfig_for(&self, name: &str, token: &str) -> PathBuf {
+        let path = self.path(&format!("{name}.kubeconfig"));
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://127.0.0.1:{}", self.port), "certificate-authority": self.path("ca.crt"),
+            }}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        fs::write(&path, kubeconfig.to_string()).unwrap();
+        path
+    }
+
+    /// Runs kubectl as the administrator, and returns what it prints.
+    pub(crate) fn kubectl<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> String {
+        self.kubectl_output(args).unwrap_or_else(|error| panic!("kubectl: {error}"))
+    }
+
+    fn kubectl_output<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String, String> {
+        let mut command = Command::new(self.assets.join("kubectl"));
+        command.arg("--kubeconfig").arg(self.kubeconfig()).arg("--cache-dir").arg(self.path("kubectl")).args(args);
+        let output = command.output().unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8(output.stderr).unwrap());
+        }
+        Ok(String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// `kubectl apply` of an object.
+    pub(crate) fn apply(&self, object: &Value) {
+        let path = self.path("applied.json");
+        fs::write(&path, object.to_string()).unwrap();
+        self.kubectl(["apply", "-f", path.to_str().unwrap()]);
+    }
+
+    /// A client of the administrator.
+    pub(crate) async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        Client::try_from(config).unwrap()
+    }
+
+    /// Creates objects, many at a time.
+    pub(crate) async fn create(&self, objects: impl IntoIterator<Item = Value>) {
+        use futures::StreamExt as _;
+        use k8s_openapi::api::apps::v1::ReplicaSet;
+        let api: Api<ReplicaSet> = Api::default_namespaced(self.client().await);
+        let create = |object: Value| {
+            let api = api.clone();
+            async move { api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap() }
+        };
+        futures::stream::iter(objects).map(create).buffer_unordered(32).collect::<Vec<_>>().await;
+    }
+
+    /// Starts the host on this cluster as the administrator.
+    pub(crate) fn host(&self, plugins: &Path, more: &[&str]) -> Host {
+        self.host_as(&self.kubeconfig(), plugins, more)
+    }
+
+    /// Starts the host on this cluster with that kubeconfig.
+    pub(crate) fn host_as(&self, kubeconfig: &Path, plugins: &Path, more: &[&str]) -> Host {
+        let mut args = vec![OsStr::new("--kubeconfig"), kubeconfig.as_os_str()];
+        args.extend(more.iter().map(OsStr::new));
+        Host::start(plugins, &args, &Default::default())
+    }
+
+    fn minor_version(&self) -> u32 {
+        let version: Value = serde_json::from_str(&self.kubectl(["get", "--raw", "/version"])).unwrap();
+        version["gitVersion"].as_str().unwrap().split('.').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start_program(&self, name: &str, args: &[String]) -> Guarded {
+        let log = fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        Guarded::start(&self.assets.join(name), args, log)
+    }
+
+    fn write_credentials(&self) {
+        let write = |name: &str, text: String| fs::write(self.path(name), text).unwrap();
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(vec![]).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        write("ca.crt", ca.self_signed(&ca_key).unwrap().pem());
+        let server_key = KeyPair::generate().unwrap();
+        let server = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
+        write("server.crt", server.signed_by(&server_key, &Issuer::from_params(&ca, &ca_key)).unwrap().pem());
+        write("server.key", server_key.serialize_pem());
+        let accounts_key = KeyPair::generate().unwrap();
+        write("accounts.key", accounts_key.serialize_pem());
+        write("accounts.pub", accounts_key.public_key_pem());
+        write("tokens.csv", format!("{ADMIN_TOKEN},admin,admin,system:masters\n"));
+        self.kubeconfig_for("admin", ADMIN_TOKEN);
+    }
+}
+
+/// A program that is killed when this is dropped, or when this process ends in whatever way.
+struct Guarded(Child);
+
+impl Guarded {
+    fn start(program: &Path, args: &[String], log: fs::File) -> Self {
+        // The shell waits for the end of its stdin, which is ours.
+        let script = r#""$@" </dev/null & trap '' PIPE; cat >/dev/null; kill -9 $!; wait"#;
+        let child = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Ports of 127.0.0.1 that nobody listens on.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}

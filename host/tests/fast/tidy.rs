@@ -1,0 +1,81 @@
+//! Lines between modules that the design draws, checked in the source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    files
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+            (path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), code)
+        })
+        .collect()
+}
+
+fn offenders(allowed: impl Fn(&str) -> bool, forbidden: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, code) in sources().into_iter().filter(|(path, _)| !allowed(path)) {
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            if forbidden.iter().any(|word| line.contains(word)) {
+                found.push(format!("{path}: {line}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn wasmtime_stays_inside_of_plugin() {
+    assert_eq!(offenders(|path| path.starts_with("plugin/"), &["wasmtime"]), [""; 0]);
+}
+
+#[test]
+fn the_kube_client_stays_where_the_cluster_is_talked_to() {
+    let talks = |path: &str| path == "source/cluster.rs";
+    assert_eq!(offenders(talks, &["kube::Client", "kube::Api", "Api<", "kube::runtime"]), [""; 0]);
+}
+
+#[test]
+fn the_pure_middle_does_no_io_and_reads_no_clock() {
+    let pure = [
+        "queue.rs",
+        "cache.rs",
+        "object.rs",
+        "selector.rs",
+        "action/guard.rs",
+        "folder/settle.rs",
+        "source/manifests/parse.rs",
+    ];
+    let impure = ["Instant::now", "SystemTime::now", "std::fs", "std::net", "tokio::", "async "];
+    for file in pure {
+        assert!(sources().iter().any(|(path, _)| path == file), "{file} is there");
+    }
+    assert_eq!(offenders(|path| !pure.contains(&path), &impure), [""; 0]);
+}
+
+#[test]
+fn unsafe_code_is_only_where_compiled_plugins_are_taken_from_the_cache() {
+    assert_eq!(offenders(|path| path == "plugin/aot.rs", &["unsafe"]), [""; 0]);
+}
+
+#[test]
+fn files_stay_small() {
+    let long: Vec<_> =
+        sources().into_iter().filter(|(_, code)| code.lines().count() > 400).map(|(path, _)| path).collect();
+    assert_eq!(long, [""; 0]);
+}

@@ -1,0 +1,62 @@
+//! What the tests share: the host as a process, its output as lines to wait for, and plugins to give it.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod host;
+pub(crate) mod plugins;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long something may take that must happen.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until something is there.
+pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "there is no {what} after {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A ReplicaSet with these containers.
+pub(crate) fn replica_set(name: &str, containers: &[&str]) -> Value {
+    let containers: Vec<_> = containers.iter().map(|name| json!({"name": name, "image": "image"})).collect();
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": name, "namespace": "default", "labels": {"app": name}},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": containers}},
+        },
+    })
+}
+
+/// A ReplicaSet for the plugin `probe`, which does what `mode` says.
+pub(crate) fn probe(name: &str, mode: &str) -> Value {
+    let mut object = replica_set(name, &["main"]);
+    object["metadata"]["annotations"] = json!({ "probe": mode });
+    object
+}
+
+/// Writes an object to a file of its own, as a whole.
+pub(crate) fn write_manifest(folder: &Path, object: &Value) {
+    let name = object["metadata"]["name"].as_str().unwrap();
+    write_whole(&folder.join(format!("{name}.json")), object.to_string().as_bytes());
+}
+
+/// Writes a file as careful programs do: to a temporary file, then a rename.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, bytes).unwrap();
+    fs::rename(temporary, path).unwrap();
+}

@@ -1,0 +1,40 @@
+//! Plugins that `make` has built, and variations of them.
+
+use std::fs;
+use std::path::PathBuf;
+
+fn built(folder: &str, name: &str) -> Vec<u8> {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../target", folder, &format!("{name}.wasm")].iter().collect();
+    fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}: run the tests with `make test` or `make test-fast`, which build it", path.display())
+    })
+}
+
+/// The default plugin.
+pub(crate) fn print_containers() -> Vec<u8> {
+    built("plugins", "print-containers")
+}
+
+/// One of the plugins in `examples/`.
+pub(crate) fn example(name: &str) -> Vec<u8> {
+    built("plugins", name)
+}
+
+/// The plugin that does what an object says, in that version.
+pub(crate) fn probe(version: u32) -> Vec<u8> {
+    let mut bytes = built("test-guests", "probe");
+    let (marker, replacement) = (b"version-0000", format!("version-{version:04}"));
+    let places: Vec<_> = (0..bytes.len() - marker.len()).filter(|at| bytes[*at..].starts_with(marker)).collect();
+    assert!(!places.is_empty(), "the plugin has its version in it");
+    for at in places {
+        bytes[at..at + marker.len()].copy_from_slice(replacement.as_bytes());
+    }
+    bytes
+}
+
+/// A module that does the same and has another digest: it has one more custom section, of this content.
+pub(crate) fn variation(mut module: Vec<u8>, content: u8) -> Vec<u8> {
+    // A custom section is 0, its size, and in it a name (its length, its bytes) and the content.
+    module.extend([0, 4, 2, b'n', b'o', content]);
+    module
+}
