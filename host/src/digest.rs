@@ -1,6 +1,6 @@
 //! Names bytes by their content.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +22,10 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut hex = String::with_capacity(64);
+        for byte in self.0 {
+            write!(hex, "{byte:02x}")?;
+        }
         f.pad(&hex)
     }
 }

@@ -5,6 +5,7 @@
 //! once too few. No guest runs, and nothing waits, while the lock is held.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::object::{Object, ObjectKey};
 use crate::plugin::Plugin;
 use crate::queue::{End, Priority, Queue};
 
-/// See the [module](self).
+/// The cache, and the queues of all plugins.
 #[derive(Debug, Default)]
 pub struct Dispatch {
     state: RwLock<State>,
@@ -96,21 +97,19 @@ impl Dispatch {
     pub fn put_in_force(&self, plugin: Arc<Plugin>, stop: CancellationToken) -> Option<Arc<Controller>> {
         let mut state = self.write();
         let State { cache, controllers } = &mut *state;
-        let new = match controllers.get(&plugin.name) {
-            Some(controller) => {
-                *lock(&controller.plugin) = Arc::clone(&plugin);
+        match controllers.entry(Arc::clone(&plugin.name)) {
+            Entry::Occupied(known) => {
+                let controller = known.get();
+                *lock(&controller.plugin) = plugin;
+                controller.add(cache.keys(), Priority::Backlog);
                 None
             }
-            None => {
-                let controller = Arc::new(Controller::new(Arc::clone(&plugin), stop));
-                controllers.insert(Arc::clone(&plugin.name), Arc::clone(&controller));
-                Some(controller)
+            Entry::Vacant(place) => {
+                let controller = Arc::new(Controller::new(plugin, stop));
+                controller.add(cache.keys(), Priority::Backlog);
+                Some(Arc::clone(place.insert(controller)))
             }
-        };
-        if let Some(controller) = controllers.get(&plugin.name) {
-            controller.add(cache.keys(), Priority::Backlog);
         }
-        new
     }
 
     /// Stops a plugin: its call in flight finishes, and no other begins.

@@ -97,14 +97,15 @@ pub struct Object {
 impl Object {
     /// Whether `other` is the same version of the same object, so that there is nothing new to reconcile.
     pub fn is_same_version(&self, other: &Self) -> bool {
-        self.resource_version == other.resource_version && self.uid == other.uid
+        !self.resource_version.is_empty() && self.resource_version == other.resource_version && self.uid == other.uid
     }
 }
 
 /// An object as it comes from the API server, in a form that kube's watcher can carry.
 ///
 /// Deserializing it finds the metadata and copies the rest as it stands: no tree and no typed struct is made of it. It
-/// does so from borrowed text only, which is how kube reads lists and watches. An object that lacks what the host
+/// does so from borrowed text only, which is how kube reads lists, and watch events whose type comes before their
+/// object, as the API server writes them. An object that lacks what the host
 /// expects is not an error here, because that would fail the whole list that it came in; [`RawObject::into_object`]
 /// tells.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// How many calls' output may wait before calls wait for it.
-const CAPACITY: usize = 1024;
+const CAPACITY: usize = 64;
 
 /// Where the output of calls goes; cheap to clone.
 #[derive(Clone, Debug)]

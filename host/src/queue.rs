@@ -49,7 +49,7 @@ pub struct Job {
     pub attempt: u32,
 }
 
-/// See the [module](self).
+/// The work queue of one plugin.
 #[derive(Debug)]
 pub struct Queue {
     entries: HashMap<ObjectKey, Entry>,
@@ -187,7 +187,7 @@ impl Queue {
 
     fn delay(&mut self, key: ObjectKey, now: Instant, delay: Duration) {
         // A delay past what the clock can hold is for ever, and a day is as good as that.
-        let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(86_400));
+        let due = now.checked_add(delay).unwrap_or(now + Duration::from_hours(24));
         let due = (due, self.next_delayed);
         self.next_delayed += 1;
         if let Some(entry) = self.entries.get_mut(&key) {
@@ -306,10 +306,10 @@ mod tests {
         assert!(queue.is_idle() && queue.next_due().is_none());
         queue.add(&key("a"), Priority::Live);
         assert_eq!(queue.take(now).unwrap().attempt, 1);
-        queue.finish(&key("a"), End::RequeueAfter(Duration::from_secs(60)), now);
-        assert_eq!(queue.next_due(), Some(now + Duration::from_secs(60)));
+        queue.finish(&key("a"), End::RequeueAfter(Duration::from_mins(1)), now);
+        assert_eq!(queue.next_due(), Some(now + Duration::from_mins(1)));
         assert_eq!(queue.take(now + Duration::from_secs(59)), None);
-        assert_eq!(queue.take(now + Duration::from_secs(60)).unwrap().attempt, 0);
+        assert_eq!(queue.take(now + Duration::from_mins(1)).unwrap().attempt, 0);
         queue.finish(&key("a"), End::RequeueAfter(Duration::MAX), now);
         assert!(queue.next_due().is_some());
     }

@@ -113,8 +113,7 @@ impl Workshop {
 
     fn end(&self, result: &Result<Outcome, Failed>) -> End {
         match (self.repeat, result) {
-            (_, Ok(Outcome { requeue_after_ms: None, .. })) => End::Done,
-            (Repeat::Never, Ok(_)) => End::Done,
+            (_, Ok(Outcome { requeue_after_ms: None, .. })) | (Repeat::Never, Ok(_)) => End::Done,
             (Repeat::AsAsked, Ok(Outcome { requeue_after_ms: Some(delay), .. })) => {
                 End::RequeueAfter(Duration::from_millis(*delay))
             }

@@ -49,7 +49,7 @@ pub enum Wake {
     Poll,
 }
 
-/// See the [module](self).
+/// A folder, or a single file, followed.
 pub struct FolderWatch {
     path: PathBuf,
     depth: Depth,

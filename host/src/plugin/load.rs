@@ -69,7 +69,7 @@ pub enum LoadError {
     #[error("it does not fit the world oarlock:plugin/reconciler@0.1.0, nor is it a command: {0}")]
     Link(String),
     /// It did not pass its start-up check.
-    #[error("it does not start: {error}{}", stderr.lines().map(|line| format!("\n  {line}")).collect::<String>())]
+    #[error("it does not start: {error}{}", indented(stderr))]
     Start {
         /// Why the instance did not start.
         error: CallError,
@@ -82,6 +82,10 @@ pub enum LoadError {
     /// It asks for what this host does not do.
     #[error("it describes {0}, which this version of the host does not serve")]
     Unserved(&'static str),
+}
+
+fn indented(lines: &str) -> String {
+    lines.lines().flat_map(|line| ["\n  ", line]).collect()
 }
 
 impl Loader {

@@ -39,7 +39,7 @@ pub enum Change {
     Started,
 }
 
-/// See the [module](self).
+/// The plugin folder, followed.
 pub struct Reload {
     folder: PathBuf,
     watch: FolderWatch,

@@ -81,7 +81,7 @@ impl Sandbox {
     ) -> Result<T, CallError> {
         let guest = self.store.data_mut();
         guest.memory.refused = false;
-        guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
+        guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
         self.store.set_epoch_deadline(1);
         match tokio::time::timeout(self.limits.wall, call(&mut self.store)).await {
             Ok(Ok(value)) => Ok(value),

@@ -27,7 +27,7 @@ pub(crate) struct ControlPlane {
     folder: TempDir,
     port: u16,
     etcd_port: u16,
-    _etcd: Option<Guarded>,
+    etcd: Option<Guarded>,
     api_server: Option<Guarded>,
     controller_manager: Option<Guarded>,
 }
@@ -39,21 +39,21 @@ impl ControlPlane {
             .expect("OARLOCK_TEST_CONTROL_PLANE names a folder with etcd, kube-apiserver and more: run `make test`");
         let folder = tempfile::tempdir().unwrap();
         let [port, etcd_port, etcd_peer_port] = free_ports();
-        let mut plane = Self {
+        let mut cluster = Self {
             assets: assets.into(),
             folder,
             port,
             etcd_port,
-            _etcd: None,
+            etcd: None,
             api_server: None,
             controller_manager: None,
         };
-        plane.write_credentials();
+        cluster.write_credentials();
         let (clients, peers) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{etcd_peer_port}"));
-        plane._etcd = Some(plane.start_program(
+        cluster.etcd = Some(cluster.start_program(
             "etcd",
             &[
-                format!("--data-dir={}", plane.path("etcd").display()),
+                format!("--data-dir={}", cluster.path("etcd").display()),
                 format!("--listen-client-urls={clients}"),
                 format!("--advertise-client-urls={clients}"),
                 format!("--listen-peer-urls={peers}"),
@@ -61,34 +61,34 @@ impl ControlPlane {
                 format!("--initial-cluster=default={peers}"),
             ],
         ));
-        plane
+        cluster
     }
 
     /// Starts etcd and the API server, and waits until it is ready.
     pub(crate) fn start() -> Self {
-        let mut plane = Self::prepare();
-        plane.start_api_server();
-        plane
+        let mut cluster = Self::prepare();
+        cluster.start_api_server();
+        cluster
     }
 
     /// Starts everything.
     pub(crate) fn start_all() -> Self {
-        let mut plane = Self::start();
+        let mut cluster = Self::start();
         let mut args = vec![
-            format!("--kubeconfig={}", plane.kubeconfig().display()),
-            format!("--service-account-private-key-file={}", plane.path("accounts.key").display()),
-            format!("--root-ca-file={}", plane.path("ca.crt").display()),
+            format!("--kubeconfig={}", cluster.kubeconfig().display()),
+            format!("--service-account-private-key-file={}", cluster.path("accounts.key").display()),
+            format!("--root-ca-file={}", cluster.path("ca.crt").display()),
             "--use-service-account-credentials".into(),
             "--bind-address=127.0.0.1".into(),
             format!("--secure-port={}", free_ports::<1>()[0]),
-            format!("--cert-dir={}", plane.path("controller-manager").display()),
+            format!("--cert-dir={}", cluster.path("controller-manager").display()),
             "--leader-elect=false".into(),
         ];
-        if plane.minor_version() < 24 {
+        if cluster.minor_version() < 24 {
             args.push("--port=0".into());
         }
-        plane.controller_manager = Some(plane.start_program("kube-controller-manager", &args));
-        plane
+        cluster.controller_manager = Some(cluster.start_program("kube-controller-manager", &args));
+        cluster
     }
 
     pub(crate) fn start_api_server(&mut self) {
@@ -187,14 +187,7 @@ impl ControlPlane {
 
     /// Starts the host on this cluster as the administrator.
     pub(crate) fn host(&self, plugins: &Path, more: &[&str]) -> Host {
-        self.host_as(&self.kubeconfig(), plugins, more)
-    }
-
-    /// Starts the host on this cluster with that kubeconfig.
-    pub(crate) fn host_as(&self, kubeconfig: &Path, plugins: &Path, more: &[&str]) -> Host {
-        let mut args = vec![OsStr::new("--kubeconfig"), kubeconfig.as_os_str()];
-        args.extend(more.iter().map(OsStr::new));
-        Host::start(plugins, &args, &Default::default())
+        host_as(&self.kubeconfig(), plugins, more)
     }
 
     fn minor_version(&self) -> u32 {
@@ -227,6 +220,13 @@ impl ControlPlane {
         write("tokens.csv", format!("{ADMIN_TOKEN},admin,admin,system:masters\n"));
         self.kubeconfig_for("admin", ADMIN_TOKEN);
     }
+}
+
+/// Starts the host with that kubeconfig.
+pub(crate) fn host_as(kubeconfig: &Path, plugins: &Path, more: &[&str]) -> Host {
+    let mut args = vec![OsStr::new("--kubeconfig"), kubeconfig.as_os_str()];
+    args.extend(more.iter().map(OsStr::new));
+    Host::start(plugins, &args, &[])
 }
 
 /// A program that is killed when this is dropped, or when this process ends in whatever way.

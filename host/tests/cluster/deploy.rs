@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use kube::api::PostParams;
 
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, host_as};
 use crate::support::host::Workplace;
 use crate::support::{plugins, replica_set};
 
@@ -13,26 +13,26 @@ const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/base");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_base_is_accepted_and_its_rights_are_just_enough() {
-    let plane = ControlPlane::start();
+    let cluster = ControlPlane::start();
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
-    plane.apply(&replica_set("a", &["main"]));
-    let applied = plane.kubectl(["apply", "-k", BASE]);
+    cluster.apply(&replica_set("a", &["main"]));
+    let applied = cluster.kubectl(["apply", "-k", BASE]);
     for object in ["serviceaccount/oarlock", "clusterrole", "clusterrolebinding", "deployment.apps/oarlock"] {
         assert!(applied.contains(object), "{object} in {applied}");
     }
 
-    let accounts: Api<ServiceAccount> = Api::namespaced(plane.client().await, "oarlock");
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client().await, "oarlock");
     let request = TokenRequest::default();
     let token = accounts.create_token_request("oarlock", &PostParams::default(), &request).await.unwrap();
-    let kubeconfig = plane.kubeconfig_for("oarlock", &token.status.unwrap().token);
-    let host = plane.host_as(&kubeconfig, &place.plugins, &[]);
+    let kubeconfig = cluster.kubeconfig_for("oarlock", &token.status.unwrap().token);
+    let host = host_as(&kubeconfig, &place.plugins, &[]);
     host.line("default/a: main");
-    plane.apply(&replica_set("b", &["main"]));
+    cluster.apply(&replica_set("b", &["main"]));
     host.line("default/b: main");
     host.stop();
 
-    let allowed = plane.kubectl(["auth", "can-i", "--list", "--as=system:serviceaccount:oarlock:oarlock"]);
+    let allowed = cluster.kubectl(["auth", "can-i", "--list", "--as=system:serviceaccount:oarlock:oarlock"]);
     let resources: Vec<_> = allowed
         .lines()
         .skip(1)
@@ -41,8 +41,8 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
         .collect();
     assert_eq!(resources, ["replicasets.apps"], "{allowed}");
 
-    plane.kubectl(["delete", "clusterrolebinding", "oarlock"]);
-    let host = plane.host_as(&kubeconfig, &place.plugins, &[]);
+    cluster.kubectl(["delete", "clusterrolebinding", "oarlock"]);
+    let host = host_as(&kubeconfig, &place.plugins, &[]);
     host.log("the account needs the verbs get, list and watch on replicasets");
     host.stop();
 }

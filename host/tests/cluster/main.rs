@@ -1,5 +1,7 @@
 //! The host as a process, on a real control plane: run these with `make test`, which brings one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

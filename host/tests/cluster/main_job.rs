@@ -8,19 +8,19 @@ use crate::support::{plugins, poll, probe, replica_set};
 
 #[test]
 fn what_kubectl_does_is_printed() {
-    let plane = ControlPlane::start_all();
+    let cluster = ControlPlane::start_all();
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
     place.plugin("probe", &plugins::probe(1));
-    let host = plane.host(&place.plugins, &[]);
+    let host = cluster.host(&place.plugins, &[]);
     host.settled();
 
-    plane.kubectl(["create", "deployment", "web", "--image=nginx"]);
+    cluster.kubectl(["create", "deployment", "web", "--image=nginx"]);
     let line = host.line_with(": nginx");
     let first = line.strip_suffix(": nginx").unwrap().to_owned();
     assert!(first.starts_with("default/web-"), "{line}");
 
-    plane.kubectl(["set", "image", "deployment/web", "nginx=httpd"]);
+    cluster.kubectl(["set", "image", "deployment/web", "nginx=httpd"]);
     let printed_names = || -> BTreeSet<_> {
         host.stdout().iter().filter_map(|line| line.strip_suffix(": nginx")).map(str::to_owned).collect()
     };
@@ -28,10 +28,10 @@ fn what_kubectl_does_is_printed() {
 
     let printed = |name: &str| host.stdout().iter().filter(|line| **line == format!("{name}: nginx")).count();
     let before = printed(&second);
-    plane.kubectl(["scale", "deployment/web", "--replicas=3"]);
+    cluster.kubectl(["scale", "deployment/web", "--replicas=3"]);
     poll("line after scaling", || (printed(&second) > before).then_some(()));
 
-    plane.kubectl(["delete", "deployment", "web"]);
+    cluster.kubectl(["delete", "deployment", "web"]);
     host.line(&format!("version-0001 {first} gone"));
     host.line(&format!("version-0001 {second} gone"));
     host.stop();
@@ -40,12 +40,12 @@ fn what_kubectl_does_is_printed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_are_each_printed_exactly_once() {
     const OBJECTS: usize = 5000;
-    let plane = ControlPlane::start();
+    let cluster = ControlPlane::start();
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
-    plane.create((0..OBJECTS).map(|index| replica_set(&format!("set-{index:04}"), &["first", "second"]))).await;
+    cluster.create((0..OBJECTS).map(|index| replica_set(&format!("set-{index:04}"), &["first", "second"]))).await;
 
-    let finished = plane.host(&place.plugins, &["--once"]).finish();
+    let finished = cluster.host(&place.plugins, &["--once"]).finish();
     assert_eq!(finished.status.code(), Some(0));
     let expected: Vec<_> = (0..OBJECTS).map(|index| format!("default/set-{index:04}: first, second")).collect();
     assert_eq!(finished.sorted_stdout(), expected);
@@ -54,30 +54,30 @@ async fn five_thousand_are_each_printed_exactly_once() {
 
 #[test]
 fn namespace_and_selector_are_left_to_the_api_server() {
-    let plane = ControlPlane::start();
+    let cluster = ControlPlane::start();
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
-    plane.kubectl(["create", "namespace", "other"]);
+    cluster.kubectl(["create", "namespace", "other"]);
     for (name, namespace) in [("a", "default"), ("b", "default"), ("c", "other")] {
         let mut object = replica_set(name, &["main"]);
         object["metadata"]["namespace"] = namespace.into();
-        plane.apply(&object);
+        cluster.apply(&object);
     }
-    let once = |args: &[&str]| plane.host(&place.plugins, &[&["--once"], args].concat()).finish().stdout;
+    let once = |args: &[&str]| cluster.host(&place.plugins, &[&["--once"], args].concat()).finish().stdout;
     assert_eq!(once(&["-n", "other"]), ["other/c: main"]);
     assert_eq!(once(&["-l", "app in (a,c)", "-n", "default"]), ["default/a: main"]);
 }
 
 #[test]
 fn a_plugin_is_given_what_the_api_server_has_without_managed_fields() {
-    let plane = ControlPlane::start();
+    let cluster = ControlPlane::start();
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
-    plane.apply(&probe("a", "dump"));
-    let finished = plane.host(&place.plugins, &["--once"]).finish();
+    cluster.apply(&probe("a", "dump"));
+    let finished = cluster.host(&place.plugins, &["--once"]).finish();
     let given: serde_json::Value = serde_json::from_str(&finished.stdout[1]).unwrap();
     let path = "/apis/apps/v1/namespaces/default/replicasets/a";
-    let mut served: serde_json::Value = serde_json::from_str(&plane.kubectl(["get", "--raw", path])).unwrap();
+    let mut served: serde_json::Value = serde_json::from_str(&cluster.kubectl(["get", "--raw", path])).unwrap();
     served["metadata"].as_object_mut().unwrap().remove("managedFields").expect("the server keeps them");
     assert_eq!(given, served);
 }

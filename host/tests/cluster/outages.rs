@@ -3,26 +3,26 @@
 use std::fs;
 
 use crate::control_plane::ControlPlane;
-use crate::support::host::Workplace;
+use crate::support::host::{Host, Workplace};
 use crate::support::{plugins, replica_set};
 
 #[test]
 fn a_killed_api_server_is_waited_for_and_nothing_is_printed_twice() {
-    let mut plane = ControlPlane::start();
+    let mut cluster = ControlPlane::start();
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
     for name in ["a", "b", "c"] {
-        plane.apply(&replica_set(name, &["main"]));
+        cluster.apply(&replica_set(name, &["main"]));
     }
-    let host = plane.host(&place.plugins, &[]);
+    let host = cluster.host(&place.plugins, &[]);
     host.settled();
-    plane.kill_api_server();
+    cluster.kill_api_server();
     host.log("cannot watch apps/v1 ReplicaSet at https://127.0.0.1:");
-    plane.start_api_server();
-    plane.apply(&replica_set("b", &["changed"]));
+    cluster.start_api_server();
+    cluster.apply(&replica_set("b", &["changed"]));
     host.line("default/b: changed");
     host.log("watching apps/v1 ReplicaSet at https://127.0.0.1:");
-    plane.apply(&replica_set("d", &["new"]));
+    cluster.apply(&replica_set("d", &["new"]));
     host.line("default/d: new");
     let finished = host.stop();
     let expected = ["default/a: main", "default/b: changed", "default/b: main", "default/c: main", "default/d: new"];
@@ -31,13 +31,13 @@ fn a_killed_api_server_is_waited_for_and_nothing_is_printed_twice() {
 
 #[test]
 fn an_api_server_that_is_down_at_the_start_is_waited_for() {
-    let mut plane = ControlPlane::prepare();
+    let mut cluster = ControlPlane::prepare();
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
-    let host = plane.host(&place.plugins, &[]);
+    let host = cluster.host(&place.plugins, &[]);
     host.log("cannot watch apps/v1 ReplicaSet at https://127.0.0.1:");
-    plane.start_api_server();
-    plane.apply(&replica_set("a", &["main"]));
+    cluster.start_api_server();
+    cluster.apply(&replica_set("a", &["main"]));
     host.line("default/a: main");
     host.stop();
 }
@@ -47,14 +47,14 @@ fn no_cluster_at_all_is_said_with_what_to_do() {
     let place = Workplace::new();
     let missing = place.folder.path().join("missing");
     let kubeconfig = [("HOME", place.folder.path().as_os_str()), ("KUBECONFIG", missing.as_os_str())];
-    let host = crate::support::host::Host::start(&place.plugins, &[], &kubeconfig.into_iter().collect());
+    let host = Host::start(&place.plugins, &[], &kubeconfig);
     let finished = host.finish();
     assert_eq!(finished.status.code(), Some(1));
     finished.log("use --kubeconfig FILE, or --manifests PATH to do without one");
     let broken = place.folder.path().join("broken");
     fs::write(&broken, "clusters: 3").unwrap();
     let args = ["--kubeconfig".as_ref(), broken.as_os_str()];
-    let finished = crate::support::host::Host::start(&place.plugins, &args, &Default::default()).finish();
+    let finished = Host::start(&place.plugins, &args, &[]).finish();
     assert_eq!(finished.status.code(), Some(1));
     finished.log(&format!("kubeconfig {}", broken.display()));
 }

@@ -1,8 +1,11 @@
 //! The host as a process, on manifests: what needs no cluster.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api_server;
 mod bad_guests;
 mod commands;
 mod manifests;

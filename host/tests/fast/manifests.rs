@@ -141,7 +141,7 @@ fn a_single_file_a_list_and_other_kinds_are_taken() {
     let path = place.folder.path().join("list.yaml");
     fs::write(&path, list.to_string()).unwrap();
     let args = ["--manifests".as_ref(), path.as_os_str(), "--once".as_ref()];
-    let finished = Host::start(&place.plugins, &args, &Default::default()).finish();
+    let finished = Host::start(&place.plugins, &args, &[]).finish();
     assert_eq!(finished.sorted_stdout(), ["default/a: main", "default/b: main"]);
     assert_eq!(finished.status.code(), Some(0), "{finished}");
 }
@@ -153,7 +153,7 @@ fn a_single_file_is_followed_through_replacement() {
     let path = place.manifests.join("a.json");
     write_manifest(&place.manifests, &replica_set("a", &["one"]));
     let args = ["--manifests".as_ref(), path.as_os_str()];
-    let host = Host::start(&place.plugins, &args, &Default::default());
+    let host = Host::start(&place.plugins, &args, &[]);
     for containers in ["one", "two", "three"] {
         place.object(&replica_set("a", &[containers]));
         host.line(&format!("default/a: {containers}"));

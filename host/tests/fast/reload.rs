@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -101,7 +101,6 @@ fn a_file_edited_in_place_is_taken() {
     write_whole(&path, &variation(1));
     reloaded(&host);
     // The last byte of the file is the content of the section that makes it a variation.
-    use std::os::unix::fs::FileExt as _;
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[2], fs::metadata(&path).unwrap().len() - 1).unwrap();
     drop(file);
@@ -150,7 +149,7 @@ fn a_config_map_mount_is_followed_through_its_swaps() {
 }
 
 /// Does what the kubelet does to bring the files of a ConfigMap or Secret up to date: see `AtomicWriter` in
-/// pkg/volume/util/atomic_writer.go of Kubernetes.
+/// `pkg/volume/util/atomic_writer.go` of Kubernetes.
 fn config_map(mount: &Path, generation: u8, files: &[(&str, Vec<u8>)]) {
     let timestamped = format!("..2026_01_02_03_04_{generation:02}.123456789");
     let before = fs::read_link(mount.join("..data")).ok();
@@ -258,7 +257,7 @@ fn a_folder_several_levels_of_which_are_missing_is_found_when_it_comes() {
     place.object(&replica_set("a", &["main"]));
     let deep = place.plugins.join("some/where/deep");
     let args = ["--manifests".as_ref(), place.manifests.as_os_str()];
-    let host = Host::start(&deep, &args, &Default::default());
+    let host = Host::start(&deep, &args, &[]);
     host.log("there is no plugin folder");
     fs::create_dir_all(&deep).unwrap();
     write_whole(&deep.join("print-containers.wasm"), &plugins::print_containers());
@@ -279,7 +278,7 @@ fn a_folder_that_is_a_symlink_is_followed_to_where_it_leads() {
     let current = place.folder.path().join("current");
     symlink(&releases[0], &current).unwrap();
     let args = ["--manifests".as_ref(), place.manifests.as_os_str()];
-    let host = Host::start(&current, &args, &Default::default());
+    let host = Host::start(&current, &args, &[]);
     host.line("default/a: main");
     symlink(&releases[1], place.folder.path().join("next")).unwrap();
     fs::rename(place.folder.path().join("next"), &current).unwrap();

@@ -1,6 +1,5 @@
 //! The host as a process.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -45,7 +44,7 @@ impl Workplace {
     pub(crate) fn run(&self, more: &[&str]) -> Host {
         let mut args = vec!["--manifests".as_ref(), self.manifests.as_os_str()];
         args.extend(more.iter().map(OsStr::new));
-        Host::start(&self.plugins, &args, &HashMap::new())
+        Host::start(&self.plugins, &args, &[])
     }
 
     /// Runs the host once on both folders.
@@ -72,10 +71,10 @@ pub(crate) struct Finished {
 
 impl Host {
     /// Starts `oarlock run` on a plugin folder.
-    pub(crate) fn start(plugins: &Path, args: &[&OsStr], env: &HashMap<&str, &OsStr>) -> Self {
+    pub(crate) fn start(plugins: &Path, args: &[&OsStr], env: &[(&str, &OsStr)]) -> Self {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aot");
         let mut command = Command::new(env!("CARGO_BIN_EXE_oarlock"));
-        command.arg("run").arg("--plugins").arg(plugins).args(args).envs(env);
+        command.arg("run").arg("--plugins").arg(plugins).args(args).envs(env.iter().copied());
         if !args.contains(&OsStr::new("--cache-dir")) {
             command.arg("--cache-dir").arg(cache);
         }

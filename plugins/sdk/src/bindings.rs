@@ -3,6 +3,7 @@
 #![allow(
     missing_docs,
     unsafe_code,
+    clippy::all,
     clippy::pedantic,
     reason = "generated; the documentation stands in wit/oarlock.wit"
 )]

@@ -29,7 +29,7 @@ fn reconcile(request: &Request) -> Result<Outcome, Failure> {
         }
         Some("trap") => std::process::abort(),
         Some("panic") => panic!("as asked"),
-        Some("sleep") => thread::sleep(Duration::from_secs(3600)),
+        Some("sleep") => thread::sleep(Duration::from_hours(1)),
         Some("nap") => thread::sleep(Duration::from_millis(700)),
         Some("exit") => std::process::exit(3),
         Some("retry") => return Err(Failure::retry("not yet")),
