@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::folder::Timing;
 use crate::plugin::Limits;
-use crate::selector::LabelSelector;
-use crate::worker::Repeat;
+use crate::source::Selection;
+use crate::source::cluster::ClusterOptions;
 
 /// What the host is to do.
 #[derive(Clone, Debug)]
@@ -36,29 +36,4 @@ pub enum Source {
     Cluster(ClusterOptions),
     /// A file or a folder of manifests, taken as the cluster.
     Manifests(PathBuf),
-}
-
-/// Which cluster. By default, the one that every Kubernetes client would find.
-#[derive(Clone, Debug, Default)]
-pub struct ClusterOptions {
-    /// The kubeconfig file.
-    pub kubeconfig: Option<PathBuf>,
-    /// The context in it.
-    pub context: Option<String>,
-}
-
-/// Which objects.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// None: those of all namespaces.
-    pub namespace: Option<String>,
-    /// By their labels.
-    pub labels: LabelSelector,
-}
-
-impl Config {
-    /// Whether objects are called for again though they have not changed.
-    pub fn repeat(&self) -> Repeat {
-        if self.once { Repeat::Never } else { Repeat::AsAsked }
-    }
 }

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::config::{Config, Source};
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Progress};
 use crate::metrics::Metrics;
 use crate::object::Kind;
 use crate::output::Output;
@@ -21,7 +21,7 @@ use crate::source::cluster::Cluster;
 use crate::source::manifests::Manifests;
 use crate::supervisor::Supervisor;
 use crate::tally::{Summary, Tally};
-use crate::worker::Workshop;
+use crate::worker::{Repeat, Workshop};
 
 /// Runs the host until `stop` is cancelled or, if it is to run once, until everything there is has been reconciled.
 /// What plugins print is written to `stdout`. Calls in flight are finished before this returns.
@@ -44,8 +44,8 @@ pub async fn run(
 
     // ... through the plugins ...
     let (output, written) = Output::start(stdout, stop.clone())?;
-    let workshop =
-        Workshop::new(Arc::clone(&dispatch), kind, output, Arc::clone(&metrics), Arc::clone(&tally), config.repeat());
+    let repeat = if config.once { Repeat::Never } else { Repeat::AsAsked };
+    let workshop = Workshop::new(Arc::clone(&dispatch), kind, output, Arc::clone(&metrics), Arc::clone(&tally), repeat);
     let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());
     let plugins_started = supervisor.started();
 
@@ -68,6 +68,10 @@ pub async fn run(
         tasks.spawn(admin.serve(address, stop.clone()).await?);
     }
 
+    let summary = || {
+        let Progress { objects, plugins, .. } = dispatch.progress();
+        tally.summary(objects, plugins)
+    };
     let worked_off = async {
         plugins_started.wait().await;
         dispatch.settled().await;
@@ -78,14 +82,14 @@ pub async fn run(
         () = line.show(&dispatch) => false,
     };
     if first_list_done && !config.once {
-        tracing::info!("everything there was is reconciled: {}", tally.summary(dispatch.progress()));
+        tracing::info!("everything there was is reconciled: {}", summary());
         stop.cancelled().await;
     }
     stop.cancel();
     tasks.close();
     tasks.wait().await;
     written.wait().await;
-    Ok(tally.summary(dispatch.progress()))
+    Ok(summary())
 }
 
 /// Finds the source, and returns what brings its objects into the cache and the queues for ever.

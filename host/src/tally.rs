@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::dispatch::Progress;
-
 /// Counts what has been done since the start.
 #[derive(Debug)]
 pub struct Tally {
@@ -19,7 +17,8 @@ pub struct Tally {
 /// What has been done up to a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    progress: Progress,
+    objects: usize,
+    plugins: usize,
     took: Duration,
     calls: u64,
     failed_calls: u64,
@@ -58,10 +57,11 @@ impl Tally {
         self.broken_documents.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What has been done so far.
-    pub fn summary(&self, progress: Progress) -> Summary {
+    /// What has been done so far, for as many objects by as many plugins.
+    pub fn summary(&self, objects: usize, plugins: usize) -> Summary {
         Summary {
-            progress,
+            objects,
+            plugins,
             took: self.start.elapsed(),
             calls: self.calls.load(Ordering::Relaxed),
             failed_calls: self.failed_calls.load(Ordering::Relaxed),
@@ -80,16 +80,9 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Progress { objects, plugins, .. } = self.progress;
-        let objects = u64::try_from(objects).unwrap_or(u64::MAX);
-        let plugins = u64::try_from(plugins).unwrap_or(u64::MAX);
-        let (seconds, calls, failed) = (self.took.as_secs_f64(), counted(self.calls, "call"), self.failed_calls);
-        write!(
-            f,
-            "{}, {} in {seconds:.2} s: {calls}, {failed} failed",
-            counted(objects, "object"),
-            counted(plugins, "plugin")
-        )?;
+        let (objects, plugins) = (counted(self.objects as u64, "object"), counted(self.plugins as u64, "plugin"));
+        let (calls, failed, seconds) = (counted(self.calls, "call"), self.failed_calls, self.took.as_secs_f64());
+        write!(f, "{objects}, {plugins} in {seconds:.2} s: {calls}, {failed} failed")?;
         if self.refused_plugins > 0 {
             write!(f, "; {} refused", counted(self.refused_plugins, "plugin"))?;
         }
@@ -112,14 +105,14 @@ mod tests {
     fn a_summary_says_what_failed_and_is_clean_only_without() {
         let tally = Tally::default();
         tally.count_call(true);
-        let clean = tally.summary(Progress { objects: 1, plugins: 2, ..Progress::default() });
+        let clean = tally.summary(1, 2);
         assert!(clean.is_clean());
         let text = clean.to_string();
         assert!(text.starts_with("1 object, 2 plugins in ") && text.ends_with(" s: 1 call, 0 failed"), "{text}");
         tally.count_call(false);
         tally.count_refused_plugin();
         tally.count_broken_document();
-        let summary = tally.summary(Progress::default());
+        let summary = tally.summary(0, 0);
         assert!(!summary.is_clean());
         let text = summary.to_string();
         assert!(text.ends_with("2 calls, 1 failed; 1 plugin refused; 1 document left out"), "{text}");

@@ -11,12 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::parse::{bytes, existing_path, listen_address};
-use crate::config::{ClusterOptions, Config, Selection, Source};
+use crate::config::{Config, Source};
 use crate::folder::Timing;
 use crate::plugin::Limits;
 use crate::progress::ProgressLine;
 use crate::runtime;
 use crate::selector::LabelSelector;
+use crate::source::Selection;
+use crate::source::cluster::ClusterOptions;
 use crate::telemetry::{self, LogFormat};
 
 /// Run the plugins of a folder on the ReplicaSets of a cluster, or of a folder of manifests.

@@ -1,17 +1,13 @@
 //! The wasmtime engine that all plugins share: its settings, its clock, and what plugins can import.
 
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, EngineWeak};
 
 use super::bindings::Reconciler;
-use super::sandbox::Guest;
-
-/// The length of an epoch: how long a guest runs before it lets others run, and the unit in which its time is counted.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+use super::sandbox::{Guest, TICK};
 
 /// The engine and the imports, made once.
 pub struct Engine {

@@ -1,6 +1,5 @@
 //! From the bytes of a file to a plugin that can be called: told apart, made a component, compiled, linked, checked.
 
-use std::fmt;
 use std::sync::Arc;
 
 use wasi_preview1_component_adapter_provider as adapter;
@@ -11,9 +10,11 @@ use wit_component::ComponentEncoder;
 
 use super::aot::AotCache;
 use super::bindings::ReconcilerPre;
-use super::call::{self, CallError};
+use super::call;
 use super::engine::Engine;
-use super::sandbox::{Guest, Limits, Sandbox};
+use super::error::CallError;
+use super::program::{Plugin, Program};
+use super::sandbox::Limits;
 use super::{Description, Watch};
 use crate::digest::Digest;
 use crate::object::Kind;
@@ -23,25 +24,6 @@ pub struct Loader {
     engine: Arc<Engine>,
     cache: AotCache,
     limits: Limits,
-}
-
-/// A plugin that can be called. It never changes: another file makes another plugin.
-pub struct Plugin {
-    /// The name of its file, without `.wasm`.
-    pub name: Arc<str>,
-    /// Of its file.
-    pub digest: Digest,
-    pub(super) program: Program,
-    engine: Arc<Engine>,
-    limits: Limits,
-}
-
-/// The two things that a plugin can be, linked.
-pub(super) enum Program {
-    /// It exports the world `reconciler`.
-    Reconciler(ReconcilerPre<Guest>),
-    /// It exports `wasi:cli/run`: the object on stdin, lines on stdout, an exit code.
-    Command(CommandPre<Guest>),
 }
 
 /// Why a file is no plugin.
@@ -104,7 +86,7 @@ impl Loader {
         // It fails if compiling panics, which is a defect of the compiler that must not take the host down.
         let program = program.map_err(|panic| LoadError::Compile(panic.to_string()))??;
         let plugin = Plugin { name, digest, program, engine: Arc::clone(&self.engine), limits: self.limits };
-        plugin.check().await?;
+        check(&plugin).await?;
         Ok(plugin)
     }
 
@@ -146,28 +128,17 @@ impl Loader {
     }
 }
 
-impl fmt::Debug for Plugin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plugin {} {:.12}", self.name, self.digest)
-    }
-}
-
-impl Plugin {
-    pub(super) fn sandbox(&self, arguments: &[&str], stdin: &str) -> Sandbox {
-        Sandbox::new(&self.engine, &self.name, self.limits, arguments, stdin)
-    }
-
-    async fn check(&self) -> Result<(), LoadError> {
-        // There is nothing of a command that can be run but all of it.
-        let Program::Reconciler(pre) = &self.program else { return Ok(()) };
-        let mut sandbox = self.sandbox(&[&self.name], "");
-        let started = call::start(&mut sandbox, pre).await;
-        let (_, description) = started.map_err(|error| LoadError::Start {
-            error,
-            stderr: String::from_utf8_lossy(&sandbox.stderr.take().bytes).into_owned(),
-        })?;
-        serves(&description)
-    }
+/// Starts the plugin once to see that it does, and that this host does what it describes.
+async fn check(plugin: &Plugin) -> Result<(), LoadError> {
+    // There is nothing of a command that can be run but all of it.
+    let Program::Reconciler(pre) = &plugin.program else { return Ok(()) };
+    let mut sandbox = plugin.sandbox(&[&plugin.name], "");
+    let started = call::start(&mut sandbox, pre).await;
+    let (_, description) = started.map_err(|error| LoadError::Start {
+        error,
+        stderr: String::from_utf8_lossy(&sandbox.stderr.take().bytes).into_owned(),
+    })?;
+    serves(&description)
 }
 
 /// Whether this host does what the plugin describes.

@@ -12,7 +12,8 @@ use std::{fs, io};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::load::{LoadError, Loader, Plugin};
+use super::load::{LoadError, Loader};
+use super::program::Plugin;
 use crate::digest::Digest;
 use crate::folder::{Depth, FolderWatch, Signature, Timing, Wake};
 

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::error::Elapsed;
-use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::call::{CallError, ReconcileId};
-use super::engine::{Engine, TICK};
+use super::error::CallError;
 use super::output::Capture;
+use super::request::ReconcileId;
 use crate::object::ObjectKey;
+
+/// The length of an epoch: how long a guest runs before it lets others run, and the unit in which its time is counted.
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// How much of what a call prints is kept, in bytes.
 const STDOUT_LIMIT: usize = 1 << 20;
@@ -57,7 +60,7 @@ impl Sandbox {
             memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
             ticks_left: 0,
         };
-        let mut store = Store::new(&engine.wasmtime, guest);
+        let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| {
             let guest = context.data_mut();

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::pin::pin;
 
 use anyhow::Context as _;
@@ -11,9 +12,18 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, InitialListStrategy, watcher};
 use kube::{Api, Client};
 
+use super::Selection;
 use crate::cache::Event;
-use crate::config::{ClusterOptions, Selection};
 use crate::object::{Kind, RawObject};
+
+/// Which cluster. By default, the one that every Kubernetes client would find.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterOptions {
+    /// The kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it.
+    pub context: Option<String>,
+}
 
 /// The objects of one kind in a cluster.
 pub struct Cluster {

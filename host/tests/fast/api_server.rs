@@ -86,7 +86,9 @@ fn status(code: u16, reason: &str) -> Value {
 /// An answer that goes on: first these events, then those that are sent.
 fn stream(first: Vec<Bytes>) -> (Response, mpsc::UnboundedSender<Bytes>) {
     let (sender, mut receiver) = mpsc::unbounded_channel();
-    first.into_iter().for_each(|event| sender.send(event).unwrap());
+    for event in first {
+        sender.send(event).unwrap();
+    }
     let events = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
     let body = Body::from_stream(futures::StreamExt::map(events, Ok::<_, std::convert::Infallible>));
     (body.into_response(), sender)

@@ -40,6 +40,21 @@ fn offenders(allowed: impl Fn(&str) -> bool, forbidden: &[&str]) -> Vec<String> 
 }
 
 #[test]
+fn a_module_uses_only_those_before_it_in_lib_rs() {
+    let lib = sources().into_iter().find(|(path, _)| path == "lib.rs").unwrap().1;
+    let order: Vec<_> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert!(order.len() > 10, "{order:?}");
+    let place = |module: &str| order.iter().position(|other| *other == module).unwrap();
+    for (path, code) in sources().into_iter().filter(|(path, _)| path != "lib.rs" && path != "main.rs") {
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs");
+        for used in code.split("crate::").skip(1) {
+            let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+            assert!(used == module || place(used) < place(module), "{path} uses {used}, which stands after it");
+        }
+    }
+}
+
+#[test]
 fn wasmtime_stays_inside_of_plugin() {
     assert_eq!(offenders(|path| path.starts_with("plugin/"), &["wasmtime"]), [""; 0]);
 }

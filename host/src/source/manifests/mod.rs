@@ -14,8 +14,8 @@ use std::{fs, io, mem};
 
 use serde_json::{Map, Value};
 
+use super::Selection;
 use crate::cache::Event;
-use crate::config::Selection;
 use crate::digest::Digest;
 use crate::folder::{Depth, FolderWatch, Signature, Timing, Wake};
 use crate::object::{Kind, Object, ObjectKey};
