@@ -28,14 +28,15 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves the endpoints at that address until `stop` is cancelled. The port is open when this returns.
+    /// Serves the endpoints at the first of the addresses that can be had, until `stop` is cancelled. The port is open
+    /// when this returns.
     pub async fn serve(
         self,
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         stop: CancellationToken,
-    ) -> anyhow::Result<impl Future<Output = ()> + Send> {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} (--admin)"))?;
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
+        let listener = TcpListener::bind(addresses).await;
+        let listener = listener.with_context(|| format!("cannot listen on {addresses:?} (--admin)"))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "serving /livez, /readyz and /metrics on http://{address}");
         let router = Router::new()
@@ -45,9 +46,7 @@ impl Admin {
             .with_state(self);
         Ok(async move {
             let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-            if let Err(error) = served.await {
-                tracing::error!("serving health and metrics ended: {error}");
-            }
+            served.await.context("health and metrics")
         })
     }
 }

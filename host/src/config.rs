@@ -25,8 +25,8 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Whether to end when everything there is has been reconciled.
     pub once: bool,
-    /// Where health and metrics are served. None: nowhere.
-    pub admin: Option<SocketAddr>,
+    /// Where health and metrics are served, the first address that can be had. None: nowhere.
+    pub admin: Option<Vec<SocketAddr>>,
 }
 
 /// Where objects come from.

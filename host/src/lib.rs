@@ -16,6 +16,7 @@ pub mod object;
 pub mod output;
 pub mod selector;
 pub mod tally;
+pub mod tasks;
 
 // The way of an object.
 pub mod cache;

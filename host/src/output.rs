@@ -14,26 +14,26 @@ const CAPACITY: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Output(mpsc::Sender<Vec<u8>>);
 
-/// Ends when all clones of the [`Output`] are dropped and all that they were given is written.
+/// Ends when all clones of the [`Output`] are dropped and all that they were given is drained.
 #[derive(Debug)]
-pub struct Written(oneshot::Receiver<()>);
+pub struct Drained(oneshot::Receiver<()>);
 
 impl Output {
     /// Starts the thread that writes to `to`, one call's output at a time, and flushes when nothing more is waiting.
     /// When writing fails, nobody reads what plugins print, and `closed` is cancelled.
-    pub fn start(to: impl Write + Send + 'static, closed: CancellationToken) -> anyhow::Result<(Self, Written)> {
+    pub fn start(to: impl Write + Send + 'static, closed: CancellationToken) -> anyhow::Result<(Self, Drained)> {
         let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(CAPACITY);
-        let (done, written) = oneshot::channel();
+        let (done, drained) = oneshot::channel();
         let write = move || {
             if let Err(error) = write_all(to, &mut receiver) {
-                tracing::error!("what plugins print cannot be written to stdout: {error}");
+                tracing::error!("what plugins print cannot be drained to stdout: {error}");
                 closed.cancel();
             }
             // Nobody waits for it when the host is ending in a hurry.
             let _ = done.send(());
         };
         thread::Builder::new().name("stdout".into()).spawn(write).context("stdout thread")?;
-        Ok((Self(sender), Written(written)))
+        Ok((Self(sender), Drained(drained)))
     }
 
     /// Writes what one call printed, ended with a line feed if it is not. Waits while too much is waiting already.
@@ -48,7 +48,7 @@ impl Output {
     }
 }
 
-impl Written {
+impl Drained {
     /// Waits for the end.
     pub async fn wait(self) {
         let _ = self.0.await;
@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_are_written_in_whole_lines_and_before_the_end() {
+    async fn calls_are_drained_in_whole_lines_and_before_the_end() {
         let (sink, closed) = (Sink::default(), CancellationToken::new());
-        let (output, written) = Output::start(sink.clone(), closed.clone()).unwrap();
+        let (output, drained) = Output::start(sink.clone(), closed.clone()).unwrap();
         for text in ["one\n", "", "two", "3\n4"] {
             output.print(text.into()).await;
         }
         drop(output);
-        written.wait().await;
+        drained.wait().await;
         assert_eq!(*sink.0.lock().unwrap(), b"one\ntwo\n3\n4\n");
         assert!(!closed.is_cancelled());
     }
@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_goes_away_is_told_and_holds_nobody_up() {
         let closed = CancellationToken::new();
-        let (output, _written) = Output::start(Sink::default(), closed.clone()).unwrap();
+        let (output, _drained) = Output::start(Sink::default(), closed.clone()).unwrap();
         for _ in 0..2 * CAPACITY {
             output.print(b"a line\n".to_vec()).await;
         }

@@ -21,9 +21,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(1000);
 /// Which waiting work goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Known before: the first list, or a reload that has every object reconciled again.
+    /// Nothing happened to the object: it is of the first list, or comes back after a reload, a failure or a requeue.
     Backlog,
-    /// Something happened.
+    /// Something happened to the object.
     Live,
 }
 
@@ -109,7 +109,7 @@ impl Queue {
     pub fn take(&mut self, now: Instant) -> Option<Job> {
         while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
             let key = due.get().clone();
-            self.wait(key, Priority::Live);
+            self.wait(key, Priority::Backlog);
         }
         let key = self.pop()?;
         let entry = self.entries.get_mut(&key)?;
@@ -295,6 +295,17 @@ mod tests {
         queue.finish(&key("a"), End::Done, now);
         queue.add(&key("a"), Priority::Live);
         assert_eq!(queue.take(now).unwrap().attempt, 0);
+    }
+
+    #[test]
+    fn what_comes_back_does_not_keep_the_backlog_waiting() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        queue.add(&key("again"), Priority::Live);
+        queue.add(&key("backlog"), Priority::Backlog);
+        queue.take(now).unwrap();
+        queue.finish(&key("again"), End::RequeueAfter(Duration::ZERO), now);
+        let order: Vec<_> = std::iter::from_fn(|| taken(&mut queue, now)).collect();
+        assert_eq!(order, ["backlog", "again"]);
     }
 
     #[test]

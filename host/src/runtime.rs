@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::config::{Config, Source};
@@ -17,10 +18,11 @@ use crate::object::Kind;
 use crate::output::Output;
 use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
 use crate::progress::ProgressLine;
-use crate::source::cluster::Cluster;
+use crate::source::cluster::{Cluster, Patience};
 use crate::source::manifests::Manifests;
 use crate::supervisor::Supervisor;
 use crate::tally::{Summary, Tally};
+use crate::tasks::Tasks;
 use crate::worker::{Repeat, Workshop};
 
 /// Runs the host until `stop` is cancelled or, if it is to run once, until everything there is has been reconciled.
@@ -36,14 +38,14 @@ pub async fn run(
     }
     let (dispatch, metrics, tally) = (Arc::<Dispatch>::default(), Arc::<Metrics>::default(), Arc::<Tally>::default());
     let kind = Kind::replica_set();
-    let tasks = TaskTracker::new();
+    let tasks = Tasks::new(stop.clone());
 
     // An object's way into the queues ...
     let source = source(&config, kind.clone(), Arc::clone(&dispatch), Arc::clone(&tally)).await?;
-    tasks.spawn(stop.clone().run_until_cancelled_owned(source));
+    tasks.spawn("source", until(&stop, source));
 
     // ... through the plugins ...
-    let (output, written) = Output::start(stdout, stop.clone())?;
+    let (output, drained) = Output::start(stdout, stop.clone())?;
     let repeat = if config.once { Repeat::Never } else { Repeat::AsAsked };
     let workshop = Workshop::new(Arc::clone(&dispatch), kind, output, Arc::clone(&metrics), Arc::clone(&tally), repeat);
     let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());
@@ -56,16 +58,16 @@ pub async fn run(
     let grace = if config.once { Duration::ZERO } else { BROKEN_GRACE };
     let (sender, changes) = mpsc::channel(16);
     let reload = Reload::new(&config.plugins, config.timing, grace, loader, sender)?;
-    tasks.spawn(stop.clone().run_until_cancelled_owned(reload.run()));
-    tasks.spawn(supervisor.follow(changes));
+    tasks.spawn("plugin folder", until(&stop, reload.run().map(Ok)));
+    tasks.spawn("supervisor", supervisor.follow(changes));
 
-    if let Some(address) = config.admin {
+    if let Some(addresses) = config.admin {
         let admin = Admin {
             dispatch: Arc::clone(&dispatch),
             plugins_started: Arc::clone(&plugins_started),
             metrics: Arc::clone(&metrics),
         };
-        tasks.spawn(admin.serve(address, stop.clone()).await?);
+        tasks.spawn("admin", admin.serve(&addresses, stop.clone()).await?);
     }
 
     let summary = || {
@@ -86,10 +88,17 @@ pub async fn run(
         stop.cancelled().await;
     }
     stop.cancel();
-    tasks.close();
-    tasks.wait().await;
-    written.wait().await;
-    Ok(summary())
+    let ended = tasks.finish().await;
+    drained.wait().await;
+    ended.map(|()| summary())
+}
+
+/// Runs the future until it ends or `stop` is cancelled.
+fn until(
+    stop: &CancellationToken,
+    future: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
+    stop.clone().run_until_cancelled_owned(future).map(|ended| ended.unwrap_or(Ok(())))
 }
 
 /// Finds the source, and returns what brings its objects into the cache and the queues for ever.
@@ -98,16 +107,18 @@ async fn source(
     kind: Kind,
     dispatch: Arc<Dispatch>,
     tally: Arc<Tally>,
-) -> anyhow::Result<futures::future::BoxFuture<'static, ()>> {
+) -> anyhow::Result<BoxFuture<'static, anyhow::Result<()>>> {
     let selection = config.selection.clone();
     Ok(match &config.source {
         Source::Cluster(options) => {
             let cluster = Cluster::find(options.clone(), kind, selection).await?;
-            Box::pin(async move { cluster.follow(|event| dispatch.deliver(event)).await })
+            // Run once, what is refused now is not worth waiting for.
+            let patience = if config.once { Patience::UntilRefused } else { Patience::Endless };
+            Box::pin(async move { cluster.follow(patience, |event| dispatch.deliver(event)).await })
         }
         Source::Manifests(path) => {
             let manifests = Manifests::new(path, kind, selection, config.timing)?;
-            Box::pin(async move { manifests.follow(&tally, |event| dispatch.deliver(event)).await })
+            Box::pin(manifests.follow(tally, move |event| dispatch.deliver(event)).map(Ok))
         }
     })
 }

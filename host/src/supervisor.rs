@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tokio::sync::{SetOnce, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::metrics::ReloadResult;
 use crate::plugin::{Change, Plugin};
+use crate::tasks::Tasks;
 use crate::worker::Workshop;
 
 /// Puts plugins in force as they are loaded, with a worker for each.
 #[derive(Debug)]
 pub struct Supervisor {
     workshop: Arc<Workshop>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     stop: CancellationToken,
     /// Set when the plugins that were there at the start are at work.
     started: Arc<SetOnce<()>>,
@@ -25,7 +25,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Its workers are among the `tasks`, and end after `stop`.
-    pub fn new(workshop: Workshop, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub fn new(workshop: Workshop, tasks: Tasks, stop: CancellationToken) -> Self {
         Self { workshop: Arc::new(workshop), tasks, stop, started: Arc::default(), workers: HashMap::new() }
     }
 
@@ -35,7 +35,7 @@ impl Supervisor {
     }
 
     /// Does what the changes say, until there are no more.
-    pub async fn follow(mut self, mut changes: mpsc::Receiver<Change>) {
+    pub async fn follow(mut self, mut changes: mpsc::Receiver<Change>) -> anyhow::Result<()> {
         while let Some(change) = changes.recv().await {
             match change {
                 Change::Loaded(plugin) => self.put_in_force(plugin),
@@ -57,27 +57,29 @@ impl Supervisor {
                 Change::Started => drop(self.started.set(())),
             }
         }
+        Ok(())
     }
 
     fn put_in_force(&mut self, plugin: Arc<Plugin>) {
         let (name, digest) = (Arc::clone(&plugin.name), plugin.digest);
-        let Some(controller) = self.workshop.dispatch.put_in_force(plugin, self.stop.child_token()) else {
-            tracing::info!(plugin = &*name, "version {digest:.12} is in force, every object is reconciled again");
-            self.workshop.metrics.reload(&name, ReloadResult::loaded);
-            return;
-        };
-        tracing::info!(plugin = &*name, "version {digest:.12} is in force");
+        let new = self.workshop.dispatch.put_in_force(plugin, self.stop.child_token());
+        let consequence = if new.is_some() { "" } else { ", every object is reconciled again" };
+        tracing::info!(plugin = &*name, "version {digest:.12} is in force{consequence}");
         self.workshop.metrics.reload(&name, ReloadResult::loaded);
+
+        let Some(controller) = new else { return };
         // A file that was removed and is back: its last call may still be in flight.
         let before = self.workers.remove(&name);
         let workshop = Arc::clone(&self.workshop);
-        let worker = self.tasks.spawn(async move {
+        let worker = self.tasks.spawn(format!("plugin {name}"), async move {
             if let Some(before) = before {
-                // If it ended in a panic, it ended.
+                // It does not panic: what it runs is watched for that.
                 let _ = before.await;
             }
             workshop.work(&controller).await;
+            Ok(())
         });
+        self.workers.retain(|_, worker| !worker.is_finished());
         self.workers.insert(name, worker);
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::action::guard::{self, Denied};
 use crate::dispatch::{Controller, Dispatch, Work};
 use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
-use crate::object::Kind;
+use crate::object::{Kind, Object};
 use crate::output::Output;
-use crate::plugin::{Answer, CallError, Caller, Outcome, ReconcileId, Request, Written};
+use crate::plugin::{Answer, CallError, Caller, Captured, Outcome, ReconcileId, Request};
 use crate::queue::End;
 use crate::tally::Tally;
 
@@ -80,44 +80,58 @@ impl Workshop {
         let id = ReconcileId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let request = Request { kind: &self.kind, key, object: object.as_deref(), attempt: *attempt, id };
 
-        let Answer { result, stdout, stderr, took } = caller.reconcile(plugin, request).await;
-        self.pass_on(controller, request, stdout, &stderr).await;
-        let result = result.map_err(Failed::from).and_then(|outcome| Ok(guard::check(&outcome).map(|()| outcome)?));
+        let Answer { result, stdout, stderr, log_dropped, took } = caller.reconcile(plugin, request).await;
+        self.pass_on(controller, request, stdout, &stderr, log_dropped).await;
+        let result = match result {
+            Ok(outcome) => guard::check(&outcome).map(|()| outcome).map_err(Failed::from),
+            Err(error) => Err(error.into()),
+        };
 
         metrics.observe(ReconcileResult::from(&result), took);
         self.tally.count_call(result.is_ok());
-        let again = self.dispatch.finish(controller, key, self.end(&result));
+        let again = self.dispatch.finish(controller, key, self.end(object.as_deref(), &result));
         if let Err(failed) = result {
             let plugin = &*controller.name;
             let next = match again {
                 Some(delay) => format!("trying again in {}", humantime::format_duration(round(delay))),
+                None if self.repeat == Repeat::Never => "not trying again".to_owned(),
                 None => "not trying again until it changes".to_owned(),
             };
-            tracing::warn!(plugin, object = %key, reconcile_id = %id, attempt, "reconcile failed, {next}: {failed}");
+            let reason = shortened(failed.to_string());
+            tracing::warn!(plugin, object = %key, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
         }
     }
 
     /// Prints what the guest printed, and logs what it wrote to stderr.
-    async fn pass_on(&self, controller: &Controller, request: Request<'_>, stdout: Written, stderr: &Written) {
+    async fn pass_on(
+        &self,
+        controller: &Controller,
+        request: Request<'_>,
+        stdout: Captured,
+        stderr: &Captured,
+        log_dropped: usize,
+    ) {
         let plugin = &*controller.name;
         let Request { key: object, id, .. } = request;
         for line in String::from_utf8_lossy(&stderr.bytes).lines() {
             tracing::warn!(plugin, %object, reconcile_id = %id, "stderr: {line}");
         }
-        let dropped = stdout.dropped + stderr.dropped;
+        let dropped = stdout.dropped + stderr.dropped + log_dropped;
         if dropped > 0 {
             tracing::warn!(plugin, %object, reconcile_id = %id, "it wrote too much: {dropped} bytes are left out");
         }
         self.output.print(stdout.bytes).await;
     }
 
-    fn end(&self, result: &Result<Outcome, Failed>) -> End {
+    fn end(&self, object: Option<&Object>, result: &Result<Outcome, Failed>) -> End {
         match (self.repeat, result) {
             (_, Ok(Outcome { requeue_after_ms: None, .. })) | (Repeat::Never, Ok(_)) => End::Done,
             (Repeat::AsAsked, Ok(Outcome { requeue_after_ms: Some(delay), .. })) => {
                 End::RequeueAfter(Duration::from_millis(*delay))
             }
             (Repeat::AsAsked, Err(Failed::Call(error))) if error.is_retried() => End::Retry,
+            // What is gone does not change any more.
+            (_, Err(_)) if object.is_none() => End::Done,
             (_, Err(_)) => End::Terminal,
         }
     }
@@ -131,6 +145,16 @@ impl From<&Result<Outcome, Failed>> for ReconcileResult {
             Err(_) => Self::error,
         }
     }
+}
+
+/// Without what would flood the log.
+fn shortened(mut reason: String) -> String {
+    const MAX_BYTES: usize = 4096;
+    if reason.len() > MAX_BYTES {
+        reason.truncate(reason.floor_char_boundary(MAX_BYTES));
+        reason.push_str(" ...");
+    }
+    reason
 }
 
 /// To a precision that people want to read.

@@ -28,12 +28,21 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
-/// Where to listen: `ADDRESS:PORT`, or `:PORT` for all addresses.
-pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
-    let mut addresses = whole.to_socket_addrs().map_err(|error| format!("{error}; expected ADDRESS:PORT or :PORT"))?;
-    addresses.next().ok_or_else(|| "expected ADDRESS:PORT or :PORT".into())
+/// Where to listen: `ADDRESS:PORT`, or `:PORT` for all addresses, of IPv4 alone where there is no IPv6.
+pub(super) fn listen_addresses(text: &str) -> Result<Listen, String> {
+    let wanted =
+        if text.starts_with(':') { vec![format!("[::]{text}"), format!("0.0.0.0{text}")] } else { vec![text.into()] };
+    let mut addresses = Vec::new();
+    for address in wanted {
+        let found = address.to_socket_addrs().map_err(|error| format!("{error}; expected ADDRESS:PORT or :PORT"))?;
+        addresses.extend(found);
+    }
+    Ok(Listen(addresses))
 }
+
+/// Addresses to try in turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listen(pub(super) Vec<SocketAddr>);
 
 #[cfg(test)]
 mod tests {
@@ -51,8 +60,9 @@ mod tests {
 
     #[test]
     fn a_port_alone_is_a_port_of_all_addresses() {
-        assert_eq!(listen_address(":8080"), Ok(([0, 0, 0, 0], 8080).into()));
-        assert_eq!(listen_address("127.0.0.1:0"), Ok(([127, 0, 0, 1], 0).into()));
-        assert!(listen_address("8080").is_err());
+        let all = listen_addresses(":8080").unwrap().0;
+        assert_eq!(all, [SocketAddr::from(([0; 8], 8080)), ([0, 0, 0, 0], 8080).into()]);
+        assert_eq!(listen_addresses("127.0.0.1:0").unwrap().0, [([127, 0, 0, 1], 0).into()]);
+        assert!(listen_addresses("8080").is_err());
     }
 }

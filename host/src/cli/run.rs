@@ -1,16 +1,15 @@
 //! `oarlock run`.
 
 use std::io::{self, BufWriter};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::parse::{bytes, existing_path, listen_address};
+use super::parse::{Listen, bytes, existing_path, listen_addresses};
 use crate::config::{Config, Source};
 use crate::folder::Timing;
 use crate::plugin::Limits;
@@ -87,8 +86,8 @@ pub(super) struct Args {
     cache_dir: Option<PathBuf>,
 
     /// Serve /livez, /readyz and /metrics here: `127.0.0.1:8080`, or `:8080` for all addresses.
-    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
-    admin: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_addresses)]
+    admin: Option<Listen>,
 
     /// Form of the log.
     #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Log")]
@@ -102,11 +101,15 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self) -> ExitCode {
         let line = ProgressLine::new();
-        if let Err(error) = telemetry::start(self.log_format, &self.log, &line) {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
-        match self.run_logged(&line) {
+        let started = telemetry::start(self.log_format, &self.log, &line);
+        let config = match started.and_then(|()| self.config()) {
+            Ok(config) => config,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                return ExitCode::from(2);
+            }
+        };
+        match run(config, &line) {
             Ok(code) => code,
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -115,30 +118,18 @@ impl Args {
         }
     }
 
-    fn run_logged(self, line: &ProgressLine) -> anyhow::Result<ExitCode> {
-        let config = self.config();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("async runtime")?;
-        let once = config.once;
-        let summary = runtime.block_on(async {
-            let stop = CancellationToken::new();
-            let stopped = stop_on_signal(stop.clone())?;
-            let stdout = BufWriter::with_capacity(64 << 10, line.beside(io::stdout()));
-            let summary = runtime::run(config, stdout, line, stop).await?;
-            anyhow::Ok((summary, stopped.is_cancelled()))
-        });
-        // What still runs has been given up: nothing of it may hold up the end.
-        runtime.shutdown_background();
-        let (summary, interrupted) = summary?;
-        if interrupted {
-            tracing::info!("stopped: {summary}");
-            return Ok(ExitCode::SUCCESS);
+    fn config(self) -> anyhow::Result<Config> {
+        let cache = match self.cache_dir {
+            Some(path) if path == Path::new("off") => None,
+            Some(path) => Some(path),
+            None => directories::ProjectDirs::from("", "", "oarlock").map(|user| user.cache_dir().join("plugins")),
+        };
+        if let Some(cache) = &cache
+            && std::path::absolute(cache)?.starts_with(std::path::absolute(&self.plugins)?)
+        {
+            bail!("--cache-dir {} is in the plugin folder; choose another, or off", cache.display());
         }
-        tracing::info!("{summary}");
-        Ok(if once && summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-
-    fn config(self) -> Config {
-        Config {
+        Ok(Config {
             source: match self.manifests {
                 Some(path) => Source::Manifests(path),
                 None => Source::Cluster(ClusterOptions { kubeconfig: self.kubeconfig, context: self.context }),
@@ -147,15 +138,33 @@ impl Args {
             plugins: self.plugins,
             limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory },
             timing: Timing { debounce: self.debounce, poll: self.poll_interval },
-            cache: match self.cache_dir {
-                Some(path) if path == Path::new("off") => None,
-                Some(path) => Some(path),
-                None => directories::ProjectDirs::from("", "", "oarlock").map(|user| user.cache_dir().join("plugins")),
-            },
+            cache,
             once: self.once,
-            admin: self.admin,
-        }
+            admin: self.admin.map(|Listen(addresses)| addresses),
+        })
     }
+}
+
+/// Runs the host to its end.
+fn run(config: Config, line: &ProgressLine) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("async runtime")?;
+    let once = config.once;
+    let summary = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let stopped = stop_on_signal(stop.clone())?;
+        let stdout = BufWriter::with_capacity(64 << 10, line.beside(io::stdout()));
+        let summary = runtime::run(config, stdout, line, stop).await?;
+        anyhow::Ok((summary, stopped.is_cancelled()))
+    });
+    // What still runs has been given up: nothing of it may hold up the end.
+    runtime.shutdown_background();
+    let (summary, interrupted) = summary?;
+    if interrupted {
+        tracing::info!("stopped: {summary}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    tracing::info!("{summary}");
+    Ok(if once && summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Cancels `stop` at the first SIGTERM or ctrl-C, and ends the process at the second. Returns a token that tells whether

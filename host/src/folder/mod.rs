@@ -40,15 +40,6 @@ pub enum Depth {
     Nested,
 }
 
-/// Why [`FolderWatch::next`] returned.
-#[derive(Debug)]
-pub enum Wake {
-    /// Something has changed. These files are being written at this moment and better left alone.
-    Changed(HashSet<PathBuf>),
-    /// Nothing is known to have changed: it is time to look.
-    Poll,
-}
-
 /// A folder, or a single file, followed.
 pub struct FolderWatch {
     path: PathBuf,
@@ -81,11 +72,17 @@ impl FolderWatch {
         Ok(watch)
     }
 
-    /// Waits until something has changed and come to rest, or until it is time to look.
+    /// The folder, as an absolute path: the paths that [`next`](Self::next) returns begin with it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until something may have changed and has come to rest. Returns the files that are being written at this
+    /// moment, and are better left alone.
     ///
     /// Dropping the future loses nothing but the time of the next look.
-    pub async fn next(&mut self) -> Wake {
-        let poll = (!self.timing.poll.is_zero()).then(|| Instant::now() + self.timing.poll);
+    pub async fn next(&mut self) -> HashSet<PathBuf> {
+        let mut poll = (!self.timing.poll.is_zero()).then(|| Instant::now() + self.timing.poll);
         loop {
             let due = self.notices.lock().due();
             let until = due.into_iter().chain(poll).min();
@@ -94,6 +91,9 @@ impl FolderWatch {
                 () = sleep_until(until) => {}
             }
             let now = Instant::now();
+            if poll.take_if(|poll| *poll <= now).is_some() {
+                self.notices.lock().notice(&self.path, Notice::Changed, now);
+            }
             let settled = {
                 let mut settle = self.notices.lock();
                 settle.settled(now).then(|| settle.open().cloned().collect())
@@ -101,26 +101,14 @@ impl FolderWatch {
             if let Some(open) = settled {
                 // Before the caller looks, so that nothing can happen in between unnoticed.
                 self.attach();
-                return Wake::Changed(open);
-            }
-            if poll.is_some_and(|poll| poll <= now) {
-                if self.attach() {
-                    self.note_change();
-                }
-                return Wake::Poll;
+                return open;
             }
         }
     }
 
-    /// Says that something has changed, as if there had been an event.
-    pub fn note_change(&self) {
-        self.notices.lock().notice(&self.path, Notice::Changed, Instant::now());
-        self.notices.arrived.notify_one();
-    }
-
     /// Watches the folder as the path leads to it now, and the folder that it is in, so that its coming and going is
-    /// noticed; while that is not there either, the nearest one that is. Returns whether that has changed.
-    fn attach(&mut self) -> bool {
+    /// noticed; while that is not there either, the nearest one that is.
+    fn attach(&mut self) {
         let parent = self.path.ancestors().skip(1).find(|path| path.is_dir());
         let wanted: Vec<_> = [Some(self.path.as_path()), parent]
             .into_iter()
@@ -128,7 +116,7 @@ impl FolderWatch {
             .map(|path| (path.to_owned(), file_id(path)))
             .collect();
         if wanted == self.watched {
-            return false;
+            return;
         }
         for (path, _) in self.watched.drain(..) {
             // It fails for a folder that is gone, and then there is nothing to undo.
@@ -151,7 +139,6 @@ impl FolderWatch {
             }
         }
         self.watched = wanted;
-        true
     }
 }
 

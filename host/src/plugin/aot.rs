@@ -2,13 +2,13 @@
 //!
 //! An entry is the digest of the compiled code followed by that code, in a file named after the digest of the plugin's
 //! bytes and the engine's compatibility hash, which covers its settings, the processor and wasmtime's version. The
-//! code is run as it is, so whoever can write here can run anything as the host: the folder has mode 0700, and one
-//! that others can write is not used.
+//! code is run as it is, so whoever can write here can run anything as the host: the folder is made with mode 0700, and
+//! one that others own or can write in is not used.
 
 use std::fs::{self, DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -98,24 +98,34 @@ impl AotCache {
 
 fn prepare(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mode = fs::metadata(folder)?.permissions().mode();
+    let metadata = fs::metadata(folder)?;
+    let mode = metadata.permissions().mode();
     if mode & 0o022 != 0 {
         return Err(io::Error::other(format!("its mode {:o} lets others write in it", mode & 0o777)));
     }
-    tempfile::NamedTempFile::new_in(folder).map(drop)
+    let ours = tempfile::NamedTempFile::new_in(folder)?.as_file().metadata()?;
+    if metadata.uid() != ours.uid() {
+        return Err(io::Error::other("it belongs to another user, who can write in it"));
+    }
+    Ok(())
 }
 
 fn drop_oldest(folder: &Path) -> io::Result<()> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cwasm") {
-            entries.push((fs::metadata(&path)?.modified()?, path));
+        // Another host may have dropped it just now.
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        if let (Ok(modified), Some("cwasm")) = (modified, path.extension().and_then(|extension| extension.to_str())) {
+            entries.push((modified, path));
         }
     }
     entries.sort();
     let surplus = entries.len().saturating_sub(MAX_ENTRIES);
-    entries.into_iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+    for (_, path) in entries.into_iter().take(surplus) {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::{Reconciler, ReconcilerPre};
+use super::capture::Captured;
 use super::error::CallError;
-use super::output::Written;
 use super::program::{Plugin, Program};
 use super::request::Request;
 use super::sandbox::{Guest, Sandbox};
@@ -19,9 +19,11 @@ pub struct Answer {
     /// What the guest answered, or why it did not.
     pub result: Result<Outcome, CallError>,
     /// What it printed.
-    pub stdout: Written,
+    pub stdout: Captured,
     /// What it wrote to stderr.
-    pub stderr: Written,
+    pub stderr: Captured,
+    /// How many bytes it logged beyond what a call may log.
+    pub log_dropped: usize,
     /// How long it took, with the making of the instance where there was none.
     pub took: Duration,
 }
@@ -42,8 +44,9 @@ impl Caller {
         let mut instance = kept.unwrap_or_else(|| Instance::new(plugin, request));
         let result = instance.reconcile(request).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
+        let log_dropped = instance.sandbox.store.data().log_dropped();
         self.kept = Some(instance).filter(|instance| instance.reconciler.is_some());
-        Answer { result, stdout, stderr, took: start.elapsed() }
+        Answer { result, stdout, stderr, log_dropped, took: start.elapsed() }
     }
 }
 
@@ -70,7 +73,7 @@ impl Instance {
     }
 
     async fn reconcile(&mut self, request: Request<'_>) -> Result<Outcome, CallError> {
-        self.sandbox.store.data_mut().call = Some((request.key.clone(), request.id));
+        self.sandbox.begin(Some((request.key.clone(), request.id)));
         match &self.plugin.program {
             Program::Command(pre) => run(&mut self.sandbox, pre).await,
             Program::Reconciler(pre) => {

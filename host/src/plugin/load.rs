@@ -133,6 +133,7 @@ async fn check(plugin: &Plugin) -> Result<(), LoadError> {
     // There is nothing of a command that can be run but all of it.
     let Program::Reconciler(pre) = &plugin.program else { return Ok(()) };
     let mut sandbox = plugin.sandbox(&[&plugin.name], "");
+    sandbox.begin(None);
     let started = call::start(&mut sandbox, pre).await;
     let (_, description) = started.map_err(|error| LoadError::Start {
         error,

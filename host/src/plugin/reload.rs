@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::load::{LoadError, Loader};
 use super::program::Plugin;
 use crate::digest::Digest;
-use crate::folder::{Depth, FolderWatch, Signature, Timing, Wake};
+use crate::folder::{Depth, FolderWatch, Signature, Timing};
 
 /// How long a file that cannot be loaded must have been at rest before that is told.
 pub const BROKEN_GRACE: Duration = Duration::from_secs(2);
@@ -42,41 +42,53 @@ pub enum Change {
 
 /// The plugin folder, followed.
 pub struct Reload {
-    folder: PathBuf,
     watch: FolderWatch,
     loader: Arc<Loader>,
     grace: Duration,
     /// Bounds how many files are held in memory and compiled at once.
     permits: Arc<Semaphore>,
     files: BTreeMap<Arc<str>, File>,
-    loading: JoinSet<Loaded>,
+    readings: JoinSet<Reading>,
+    /// Counts the readings that were begun.
+    generation: u64,
     started: bool,
     folder_missing: bool,
     changes: mpsc::Sender<Change>,
 }
 
 /// What is known of a file.
-#[derive(Default)]
 struct File {
-    /// At the last look. None: it has to be read to tell whether it has changed.
+    path: PathBuf,
+    /// When it was read last. None: it has to be read to tell whether it has changed.
     signature: Option<Signature>,
-    /// Of the bytes that were read last.
-    digest: Option<Digest>,
+    /// Of the reading that was heeded last: those begun before it are overtaken.
+    generation: u64,
     /// Of the version that was told as loaded last.
     in_force: Option<Digest>,
     fault: Option<Fault>,
 }
 
 struct Fault {
+    /// None: it could not be read.
+    digest: Option<Digest>,
     reason: String,
     /// None: it has been told.
     tell_at: Option<Instant>,
 }
 
-struct Loaded {
+/// A file that was read.
+struct Reading {
     name: Arc<str>,
-    digest: Digest,
-    result: Result<Plugin, LoadError>,
+    generation: u64,
+    /// How old the file was.
+    age: Duration,
+    content: io::Result<(Digest, Content)>,
+}
+
+enum Content {
+    /// It was known when the reading began, and so not loaded.
+    Known,
+    Loaded(Result<Plugin, LoadError>),
 }
 
 /// The receiver of the changes is gone: the host is ending.
@@ -99,13 +111,13 @@ impl Reload {
     ) -> anyhow::Result<Self> {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            folder: folder.to_owned(),
             watch: FolderWatch::new(folder, Depth::Flat, timing)?,
             loader: Arc::new(loader),
             grace,
             permits: Arc::new(Semaphore::new(parallel)),
             files: BTreeMap::new(),
-            loading: JoinSet::new(),
+            readings: JoinSet::new(),
+            generation: 0,
             started: false,
             folder_missing: false,
             changes,
@@ -121,55 +133,41 @@ impl Reload {
     async fn follow(&mut self) -> Result<(), Ending> {
         self.look(&HashSet::new()).await?;
         loop {
-            if !self.started && self.loading.is_empty() {
-                self.tell_faults().await?;
+            self.tell_faults().await?;
+            if !self.started && self.readings.is_empty() {
                 self.changes.send(Change::Started).await?;
                 self.started = true;
             }
             let tell_at = self.files.values().filter_map(|file| file.fault.as_ref()?.tell_at).min();
             tokio::select! {
-                Some(loaded) = self.loading.join_next() => match loaded {
-                    Ok(loaded) => self.loaded(loaded).await?,
-                    Err(error) => tracing::error!("loading a plugin ended in a panic, which is a defect of the host: {error}"),
+                Some(reading) = self.readings.join_next() => match reading {
+                    Ok(reading) => self.heed(reading).await?,
+                    Err(error) => tracing::error!("loading a plugin panicked, which is a defect of the host: {error}"),
                 },
-                wake = self.watch.next() => match wake {
-                    Wake::Changed(open) => self.look(&open).await?,
-                    Wake::Poll => self.poll(),
-                },
+                open = self.watch.next() => self.look(&open).await?,
                 () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now).into()), if tell_at.is_some() => {}
             }
-            self.tell_faults().await?;
-        }
-    }
-
-    /// Without reading any file: if something has changed, it is looked at when it has come to rest.
-    fn poll(&self) {
-        let Ok(paths) = list(&self.folder) else { return };
-        let changed = |(name, path): (&Arc<str>, &PathBuf)| {
-            self.files.get(name).is_none_or(|file| file.signature != Signature::of(path).ok())
-        };
-        if paths.len() != self.files.len() || paths.iter().any(changed) {
-            self.watch.note_change();
         }
     }
 
     /// Looks for what is new, changed or gone. Files that are `open` are being written and left for later.
     async fn look(&mut self, open: &HashSet<PathBuf>) -> Result<(), Ending> {
-        let paths = match list(&self.folder) {
+        let folder = self.watch.path();
+        let paths = match list(folder) {
             Ok(paths) => {
                 self.folder_missing = false;
                 paths
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !std::mem::replace(&mut self.folder_missing, true) {
-                    tracing::warn!("there is no plugin folder {}: waiting for it", self.folder.display());
+                    tracing::warn!("there is no plugin folder {}: waiting for it", folder.display());
                 }
                 BTreeMap::new()
             }
             Err(error) => {
                 tracing::warn!(
                     "the plugin folder {} cannot be read, plugins stay as they are: {error}",
-                    self.folder.display()
+                    folder.display()
                 );
                 return Ok(());
             }
@@ -182,56 +180,84 @@ impl Reload {
         }
         for (name, path) in paths {
             if !open.contains(&path) {
-                self.read(name, &path).await;
+                let file = self.files.entry(Arc::clone(&name)).or_insert_with(|| File {
+                    path,
+                    signature: None,
+                    generation: self.generation,
+                    in_force: None,
+                    fault: None,
+                });
+                match Signature::of(&file.path) {
+                    Ok(signature) if file.signature.as_ref() == Some(&signature) => {}
+                    Ok(signature) => self.read(&name, signature),
+                    Err(error) => file.unreadable(&error, self.grace),
+                }
             }
         }
         Ok(())
     }
 
-    /// Reads one file if it may have changed, and starts loading it if it has.
-    async fn read(&mut self, name: Arc<str>, path: &Path) {
-        let file = self.files.entry(Arc::clone(&name)).or_default();
-        let signature = match Signature::of(path) {
-            Ok(signature) if file.signature.as_ref() == Some(&signature) => return,
-            Ok(signature) => signature,
-            Err(error) => return file.unreadable(&error, self.grace),
-        };
-        // Nobody closes the semaphore.
-        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return };
-        let bytes = match tokio::fs::read(path).await {
-            Ok(bytes) => bytes,
-            Err(error) => return file.unreadable(&error, self.grace),
-        };
+    /// Begins to read a file and, if it is not known, to load it.
+    fn read(&mut self, name: &Arc<str>, signature: Signature) {
+        let Some(file) = self.files.get_mut(name) else { return };
+        let age = signature.age();
         file.signature = signature.trusted();
-        let digest = Digest::of(&bytes);
-        if file.digest == Some(digest) {
-            return;
-        }
-        file.digest = Some(digest);
-        file.fault = None;
-        if file.in_force == Some(digest) {
-            tracing::info!(plugin = &*name, "the file is again what is in force");
-            return;
-        }
-        let loader = Arc::clone(&self.loader);
-        self.loading.spawn(async move {
-            let result = loader.load(Arc::clone(&name), bytes).await;
-            drop(permit);
-            Loaded { name, digest, result }
+        self.generation += 1;
+        let (name, generation, path) = (Arc::clone(name), self.generation, file.path.clone());
+        let known = [file.in_force, file.fault.as_ref().and_then(|fault| fault.digest)];
+        let (loader, permits) = (Arc::clone(&self.loader), Arc::clone(&self.permits));
+        self.readings.spawn(async move {
+            // Nobody closes the semaphore.
+            let _permit = permits.acquire().await;
+            let content = match tokio::fs::read(path).await {
+                Err(error) => Err(error),
+                Ok(bytes) => {
+                    let digest = Digest::of(&bytes);
+                    let content = if known.contains(&Some(digest)) {
+                        Content::Known
+                    } else {
+                        Content::Loaded(loader.load(Arc::clone(&name), bytes).await)
+                    };
+                    Ok((digest, content))
+                }
+            };
+            Reading { name, generation, age, content }
         });
     }
 
-    async fn loaded(&mut self, Loaded { name, digest, result }: Loaded) -> Result<(), Ending> {
-        // What was loaded may have been overtaken by another change of the file.
-        let Some(file) = self.files.get_mut(&name).filter(|file| file.digest == Some(digest)) else { return Ok(()) };
-        match result {
-            Ok(plugin) => {
+    /// Acts on what was read.
+    async fn heed(&mut self, reading: Reading) -> Result<(), Ending> {
+        let Reading { name, generation, age, content } = reading;
+        let Some(file) = self.files.get_mut(&name).filter(|file| file.generation < generation) else { return Ok(()) };
+        file.generation = generation;
+        let (digest, content) = match content {
+            Ok(content) => content,
+            Err(error) => {
+                file.unreadable(&error, self.grace);
+                return Ok(());
+            }
+        };
+        if file.in_force == Some(digest) {
+            if file.fault.take().is_some() {
+                tracing::info!(plugin = &*name, "the file is again what is in force");
+            }
+            return Ok(());
+        }
+        match content {
+            Content::Loaded(Ok(plugin)) => {
                 file.in_force = Some(digest);
+                file.fault = None;
                 self.changes.send(Change::Loaded(Arc::new(plugin))).await?;
             }
-            Err(error) => {
-                let age = Signature::of(&self.folder.join(format!("{name}.wasm"))).map_or(self.grace, |it| it.age());
-                file.fault(error.to_string(), Instant::now() + self.grace.saturating_sub(age));
+            Content::Loaded(Err(error)) => {
+                file.fault(Some(digest), error.to_string(), self.grace.saturating_sub(age));
+            }
+            Content::Known if file.fault.as_ref().is_some_and(|fault| fault.digest == Some(digest)) => {}
+            // What was known has been overtaken meanwhile.
+            Content::Known => {
+                if let Ok(signature) = Signature::of(&file.path) {
+                    self.read(&name, signature);
+                }
             }
         }
         Ok(())
@@ -243,9 +269,8 @@ impl Reload {
             let Some(fault) = &mut file.fault else { continue };
             if fault.tell_at.is_some_and(|tell_at| tell_at <= now) {
                 fault.tell_at = None;
-                let path = self.folder.join(format!("{name}.wasm"));
-                let reason = fault.reason.clone();
-                self.changes.send(Change::Failed { name: Arc::clone(name), path, reason }).await?;
+                let (name, path, reason) = (Arc::clone(name), file.path.clone(), fault.reason.clone());
+                self.changes.send(Change::Failed { name, path, reason }).await?;
             }
         }
         Ok(())
@@ -255,13 +280,13 @@ impl Reload {
 impl File {
     fn unreadable(&mut self, error: &io::Error, grace: Duration) {
         self.signature = None;
-        self.digest = None;
-        self.fault(format!("it cannot be read: {error}"), Instant::now() + grace);
+        self.fault(None, format!("it cannot be read: {error}"), grace);
     }
 
-    fn fault(&mut self, reason: String, tell_at: Instant) {
-        if self.fault.as_ref().is_none_or(|known| known.reason != reason) {
-            self.fault = Some(Fault { reason, tell_at: Some(tell_at) });
+    fn fault(&mut self, digest: Option<Digest>, reason: String, grace: Duration) {
+        match &mut self.fault {
+            Some(known) if known.reason == reason => known.digest = digest,
+            _ => self.fault = Some(Fault { digest, reason, tell_at: Some(Instant::now() + grace) }),
         }
     }
 }
@@ -270,7 +295,7 @@ impl File {
 fn list(folder: &Path) -> io::Result<BTreeMap<Arc<str>, PathBuf>> {
     let mut paths = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
-        let path = folder.join(entry?.file_name());
+        let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".wasm"));
         if let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with('.')) {
             paths.insert(name.into(), path);

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use super::capture::Capture;
 use super::error::CallError;
-use super::output::Capture;
 use super::request::ReconcileId;
 use crate::object::ObjectKey;
 
@@ -20,6 +21,9 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 const STDOUT_LIMIT: usize = 1 << 20;
 /// How much of what a call writes to stderr is kept, in bytes.
 const STDERR_LIMIT: usize = 64 << 10;
+
+/// How much a call may log, in bytes.
+const LOG_LIMIT: usize = 64 << 10;
 
 /// What a call may use.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +42,7 @@ pub(super) struct Sandbox {
     pub(super) stdout: Capture,
     pub(super) stderr: Capture,
     limits: Limits,
+    deadline: Instant,
 }
 
 impl Sandbox {
@@ -59,6 +64,7 @@ impl Sandbox {
             table: ResourceTable::new(),
             memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
             ticks_left: 0,
+            logged: 0,
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
@@ -72,21 +78,28 @@ impl Sandbox {
                 None => UpdateDeadline::Interrupt,
             })
         });
-        Self { store, stdout, stderr, limits }
+        Self { store, stdout, stderr, limits, deadline: Instant::now() }
     }
 
-    /// Runs `call` in the sandbox, within its limits.
+    /// Begins a call: what runs from now on has the time that a call may take.
+    pub(super) fn begin(&mut self, call: Option<(ObjectKey, ReconcileId)>) {
+        self.deadline = Instant::now() + self.limits.wall;
+        let guest = self.store.data_mut();
+        guest.call = call;
+        guest.logged = 0;
+        guest.memory.refused = false;
+        guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
+    }
+
+    /// Runs a part of the call in the sandbox, within the limits.
     ///
     /// After an error, the instance is in no state to be called again, and the sandbox has to be thrown away.
     pub(super) async fn run<T>(
         &mut self,
-        call: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+        part: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let guest = self.store.data_mut();
-        guest.memory.refused = false;
-        guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
         self.store.set_epoch_deadline(1);
-        match tokio::time::timeout(self.limits.wall, call(&mut self.store)).await {
+        match tokio::time::timeout_at(self.deadline, part(&mut self.store)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.explain(&error)),
             Err(Elapsed { .. }) => Err(CallError::WallTime(self.limits.wall)),
@@ -115,6 +128,21 @@ pub(super) struct Guest {
     table: ResourceTable,
     memory: MemoryLimit,
     ticks_left: u64,
+    /// Bytes of what it logged in this call.
+    logged: usize,
+}
+
+impl Guest {
+    /// Whether the guest may log so many more bytes in this call.
+    pub(super) fn may_log(&mut self, bytes: usize) -> bool {
+        self.logged = self.logged.saturating_add(bytes);
+        self.logged <= LOG_LIMIT
+    }
+
+    /// How many bytes the guest logged in this call beyond what it may.
+    pub(super) fn log_dropped(&self) -> usize {
+        self.logged.saturating_sub(LOG_LIMIT)
+    }
 }
 
 impl WasiView for Guest {

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::pin::pin;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::Status;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, InitialListStrategy, watcher};
 use kube::{Api, Client};
@@ -23,6 +24,15 @@ pub struct ClusterOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The context in it.
     pub context: Option<String>,
+}
+
+/// What to do when the cluster does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Try again for ever.
+    Endless,
+    /// Try again unless the API server says that the account may not.
+    UntilRefused,
 }
 
 /// The objects of one kind in a cluster.
@@ -56,10 +66,11 @@ impl Cluster {
         Ok(Self { client, url, kind, selection })
     }
 
-    /// Follows the objects for ever. What fails is said in the log and tried again, with a backoff.
+    /// Follows the objects. What fails is said in the log and tried again, with a backoff, for as long as there is
+    /// patience; the error is why there is none any more.
     ///
     /// The first list is asked for as a stream (KEP-3157), and in pages from a server that does not know that.
-    pub async fn follow(self, mut deliver: impl FnMut(Event)) {
+    pub async fn follow(self, patience: Patience, mut deliver: impl FnMut(Event)) -> anyhow::Result<()> {
         let Self { client, url, kind, selection } = &self;
         let api: Api<RawObject> = match &selection.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
@@ -79,6 +90,9 @@ impl Cluster {
                         tracing::debug!("{url} does not stream lists: {error}");
                         config.initial_list_strategy = InitialListStrategy::ListWatch;
                         break;
+                    }
+                    Err(error) if patience == Patience::UntilRefused && is_refusal(&error) => {
+                        bail!("cannot watch {kind} at {url}: {}", explain(&error, kind));
                     }
                     Err(error) => {
                         failing = true;
@@ -101,9 +115,22 @@ fn is_streaming(config: &watcher::Config) -> bool {
     config.initial_list_strategy == InitialListStrategy::StreamingList
 }
 
+/// The status that the API server answered with, where it did.
+fn status(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status),
+        _ => None,
+    }
+}
+
+fn is_refusal(error: &watcher::Error) -> bool {
+    status(error).is_some_and(|status| matches!(status.code, 401 | 403))
+}
+
 /// Whether the server says that it does not know streaming lists, or has them switched off.
 fn refuses_streaming(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 400 | 422))
+    status(error).is_some_and(|status| matches!(status.code, 400 | 422))
 }
 
 /// None: an object that is none, because it has no name.
@@ -136,10 +163,7 @@ fn explain(error: &watcher::Error, kind: &Kind) -> String {
         }
         source = cause.source();
     }
-    if let watcher::Error::InitialListFailed(kube::Error::Api(status))
-    | watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error
-        && status.code == 403
-    {
+    if status(error).is_some_and(|status| status.code == 403) {
         let _ = write!(text, "; the account needs the verbs get, list and watch on {}", kind.plural);
     }
     text

@@ -5,20 +5,28 @@ use super::super::sandbox::Guest;
 
 impl Host for Guest {
     async fn log(&mut self, level: Level, message: String) {
+        if !self.may_log(message.len()) {
+            return;
+        }
         // The macros of tracing take a level that is known when they are compiled.
         macro_rules! event {
-            ($level:ident) => {
+            ($level:ident, $line:expr) => {
                 match &self.call {
-                    Some((object, id)) => tracing::$level!(plugin = &*self.plugin, %object, reconcile_id = %id, "{message}"),
-                    None => tracing::$level!(plugin = &*self.plugin, "{message}"),
+                    Some((object, id)) => {
+                        tracing::$level!(plugin = &*self.plugin, %object, reconcile_id = %id, "{}", $line);
+                    }
+                    None => tracing::$level!(plugin = &*self.plugin, "{}", $line),
                 }
             };
         }
-        match level {
-            Level::Debug => event!(debug),
-            Level::Info => event!(info),
-            Level::Warn => event!(warn),
-            Level::Error => event!(error),
+        // A line each, so that none can be mistaken for one of the host's.
+        for line in message.lines() {
+            match level {
+                Level::Debug => event!(debug, line),
+                Level::Info => event!(info, line),
+                Level::Warn => event!(warn, line),
+                Level::Error => event!(error, line),
+            }
         }
     }
 }

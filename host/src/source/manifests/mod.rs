@@ -9,6 +9,7 @@ mod parse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 use std::{fs, io, mem};
 
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 use super::Selection;
 use crate::cache::Event;
 use crate::digest::Digest;
-use crate::folder::{Depth, FolderWatch, Signature, Timing, Wake};
+use crate::folder::{Depth, FolderWatch, Signature, Timing};
 use crate::object::{Kind, Object, ObjectKey};
 use crate::tally::Tally;
 
@@ -25,7 +26,6 @@ use parse::{Broken, Documents, Format};
 
 /// The objects of one kind in a file or folder.
 pub struct Manifests {
-    path: PathBuf,
     watch: FolderWatch,
     kind: Kind,
     selection: Selection,
@@ -58,7 +58,6 @@ impl Manifests {
     /// The objects of that kind in the file or folder at `path`.
     pub fn new(path: &Path, kind: Kind, selection: Selection, timing: Timing) -> anyhow::Result<Self> {
         Ok(Self {
-            path: path.to_owned(),
             watch: FolderWatch::new(path, Depth::Nested, timing)?,
             kind,
             selection,
@@ -70,10 +69,10 @@ impl Manifests {
     }
 
     /// Follows the objects for ever.
-    pub async fn follow(mut self, tally: &Tally, mut deliver: impl FnMut(Event)) {
+    pub async fn follow(mut self, tally: Arc<Tally>, mut deliver: impl FnMut(Event)) {
         deliver(Event::Init);
         // Parsing takes long for many documents; on this thread it would hold up the calls that it leads to.
-        for event in tokio::task::block_in_place(|| self.read(&HashSet::new(), tally)) {
+        for event in tokio::task::block_in_place(|| self.read(&HashSet::new(), &tally)) {
             deliver(match event {
                 Event::Apply(object) => Event::InitApply(object),
                 event => event,
@@ -81,11 +80,8 @@ impl Manifests {
         }
         deliver(Event::InitDone);
         loop {
-            let open = match self.watch.next().await {
-                Wake::Changed(open) => open,
-                Wake::Poll => HashSet::new(),
-            };
-            for event in tokio::task::block_in_place(|| self.read(&open, tally)) {
+            let open = self.watch.next().await;
+            for event in tokio::task::block_in_place(|| self.read(&open, &tally)) {
                 deliver(event);
             }
         }
@@ -95,7 +91,7 @@ impl Manifests {
     fn read(&mut self, open: &HashSet<PathBuf>, tally: &Tally) -> Vec<Event> {
         let mut faults = Vec::new();
         let mut files = mem::take(&mut self.files);
-        let Listing { paths, unreadable } = Listing::of(&self.path);
+        let Listing { paths, unreadable } = Listing::of(self.watch.path());
         for (path, error) in unreadable {
             faults.push(format!("{}: {error}; its objects stay as they are", path.display()));
             self.files.extend(files.extract_if(.., |known, _| known.starts_with(&path)));
@@ -118,7 +114,7 @@ impl Manifests {
         }
         for fault in &faults {
             if !self.told.contains(fault) {
-                tracing::error!("a manifest is left out: {fault}");
+                tracing::error!("a manifest cannot be taken in: {fault}");
                 tally.count_broken_document();
             }
         }
@@ -201,9 +197,9 @@ impl File {
         if self.signature.as_ref() == Some(&signature) {
             return Ok(());
         }
-        let text = fs::read_to_string(path)?;
+        let bytes = fs::read(path)?;
         self.signature = signature.trusted();
-        let documents = Documents::parse(&text, format);
+        let documents = Documents::parse(&bytes, format);
         let before = mem::take(&mut self.objects);
         for object in documents.objects {
             if let Some((key, manifest)) = of_kind(kind, object) {

@@ -29,8 +29,16 @@ pub(super) struct Broken {
 }
 
 impl Documents {
-    pub(super) fn parse(text: &str, format: Format) -> Self {
+    pub(super) fn parse(bytes: &[u8], format: Format) -> Self {
         let mut documents = Self::default();
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let line = 1 + String::from_utf8_lossy(&bytes[..error.valid_up_to()]).matches('\n').count();
+                documents.broken.push(Broken { line, reason: "it is not UTF-8".into() });
+                return documents;
+            }
+        };
         match format {
             Format::Yaml => {
                 for (line, text) in split_yaml(text) {
@@ -169,7 +177,7 @@ items:
   items: [{metadata: {name: c}}]
 ---
 ";
-        let documents = Documents::parse(text, Format::Yaml);
+        let documents = Documents::parse(text.as_bytes(), Format::Yaml);
         assert_eq!(documents.broken, []);
         assert_eq!(names(&documents), ["a", "b", "c"]);
         assert_eq!(documents.objects[2]["kind"], "ReplicaSet");
@@ -180,7 +188,7 @@ items:
     fn a_broken_document_is_named_by_its_line_and_the_rest_carries_on() {
         let good = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n");
         let text = format!("{}---\nkind: [\n  unclosed: }}\n---\n{}---\n- 1\n---\nkind: Pod\n", good("a"), good("b"));
-        let documents = Documents::parse(&text, Format::Yaml);
+        let documents = Documents::parse(text.as_bytes(), Format::Yaml);
         assert_eq!(names(&documents), ["a", "b"]);
         assert_eq!(lines(&documents), [6, 13, 15], "{:?}", documents.broken);
         assert_eq!(documents.broken[0].reason, "mismatched bracket '[' closed by '}'");
@@ -188,9 +196,14 @@ items:
     }
 
     #[test]
+    fn what_is_not_utf_8_is_named_by_its_line() {
+        assert_eq!(lines(&Documents::parse(b"kind: x\nname: \xff\n", Format::Yaml)), [2]);
+    }
+
+    #[test]
     fn separators_inside_of_texts_do_not_separate() {
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  x: |\n    ---\n    y\n";
-        let documents = Documents::parse(text, Format::Yaml);
+        let documents = Documents::parse(text.as_bytes(), Format::Yaml);
         assert_eq!((names(&documents), documents.broken.len()), (vec!["a"], 0));
     }
 
@@ -198,7 +211,7 @@ items:
     fn json_texts_follow_one_another_up_to_one_that_does_not_parse() {
         let text =
             "{\"apiVersion\": \"v1\", \"kind\": \"Pod\",\n \"metadata\": {\"name\": \"a\"}}\n\n{\"kind\": \"Pod\"}\n{,";
-        let documents = Documents::parse(text, Format::Json);
+        let documents = Documents::parse(text.as_bytes(), Format::Json);
         assert_eq!(names(&documents), ["a"]);
         assert_eq!(lines(&documents), [4, 5]);
     }

@@ -14,12 +14,12 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 #[derive(Clone)]
 pub(super) struct Capture {
     limit: usize,
-    written: Arc<Mutex<Written>>,
+    captured: Arc<Mutex<Captured>>,
 }
 
 /// What a guest wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct Captured {
     /// Up to the limit.
     pub bytes: Vec<u8>,
     /// How many bytes more there were.
@@ -28,19 +28,19 @@ pub struct Written {
 
 impl Capture {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, written: Arc::default() }
+        Self { limit, captured: Arc::default() }
     }
 
-    /// What was written since the last time.
-    pub(super) fn take(&self) -> Written {
-        std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What was captured since the last time.
+    pub(super) fn take(&self) -> Captured {
+        std::mem::take(&mut *self.captured.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn put(&self, bytes: &[u8]) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = bytes.len().min(self.limit - written.bytes.len());
-        written.bytes.extend_from_slice(&bytes[..kept]);
-        written.dropped += bytes.len() - kept;
+        let mut captured = self.captured.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = bytes.len().min(self.limit - captured.bytes.len());
+        captured.bytes.extend_from_slice(&bytes[..kept]);
+        captured.dropped += bytes.len() - kept;
     }
 }
 
@@ -105,8 +105,8 @@ mod tests {
         let mut stream = capture.p2_stream();
         stream.write("abc".into()).unwrap();
         stream.write("defg".into()).unwrap();
-        assert_eq!(capture.take(), Written { bytes: b"abcd".to_vec(), dropped: 3 });
+        assert_eq!(capture.take(), Captured { bytes: b"abcd".to_vec(), dropped: 3 });
         stream.write("h".into()).unwrap();
-        assert_eq!(capture.take(), Written { bytes: b"h".to_vec(), dropped: 0 });
+        assert_eq!(capture.take(), Captured { bytes: b"h".to_vec(), dropped: 0 });
     }
 }
