@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::SetOnce;
-use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::Dispatch;
 use crate::metrics::Metrics;
@@ -28,12 +27,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves the endpoints at the first of the addresses that can be had, until `stop` is cancelled. The port is open
-    /// when this returns.
+    /// Serves the endpoints at the first of the addresses that can be had. The port is open when this returns.
     pub async fn serve(
         self,
         addresses: &[SocketAddr],
-        stop: CancellationToken,
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
         let listener = TcpListener::bind(addresses).await;
         let listener = listener.with_context(|| format!("cannot listen on {addresses:?} (--admin)"))?;
@@ -44,10 +41,7 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(self);
-        Ok(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-            served.await.context("health and metrics")
-        })
+        Ok(async move { axum::serve(listener, router).await.context("health and metrics") })
     }
 }
 

@@ -14,7 +14,7 @@ const CAPACITY: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Output(mpsc::Sender<Vec<u8>>);
 
-/// Ends when all clones of the [`Output`] are dropped and all that they were given is drained.
+/// Ends when all clones of the [`Output`] are dropped and all that they were given is written.
 #[derive(Debug)]
 pub struct Drained(oneshot::Receiver<()>);
 
@@ -26,8 +26,8 @@ impl Output {
         let (done, drained) = oneshot::channel();
         let write = move || {
             if let Err(error) = write_all(to, &mut receiver) {
-                tracing::error!("what plugins print cannot be drained to stdout: {error}");
                 closed.cancel();
+                tracing::error!("what plugins print cannot be written to stdout: {error}");
             }
             // Nobody waits for it when the host is ending in a hurry.
             let _ = done.send(());
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_are_drained_in_whole_lines_and_before_the_end() {
+    async fn calls_are_written_in_whole_lines_and_before_the_end() {
         let (sink, closed) = (Sink::default(), CancellationToken::new());
         let (output, drained) = Output::start(sink.clone(), closed.clone()).unwrap();
         for text in ["one\n", "", "two", "3\n4"] {

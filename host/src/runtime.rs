@@ -18,12 +18,16 @@ use crate::object::Kind;
 use crate::output::Output;
 use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
 use crate::progress::ProgressLine;
-use crate::source::cluster::{Cluster, Patience};
+use crate::source::Span;
+use crate::source::cluster::Cluster;
 use crate::source::manifests::Manifests;
 use crate::supervisor::Supervisor;
 use crate::tally::{Summary, Tally};
 use crate::tasks::Tasks;
 use crate::worker::{Repeat, Workshop};
+
+/// How long what plugins printed may take to be read, after the last call.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Runs the host until `stop` is cancelled or, if it is to run once, until everything there is has been reconciled.
 /// What plugins print is written to `stdout`. Calls in flight are finished before this returns.
@@ -67,7 +71,7 @@ pub async fn run(
             plugins_started: Arc::clone(&plugins_started),
             metrics: Arc::clone(&metrics),
         };
-        tasks.spawn("admin", admin.serve(&addresses, stop.clone()).await?);
+        tasks.spawn("admin", until(&stop, admin.serve(&addresses).await?));
     }
 
     let summary = || {
@@ -88,9 +92,18 @@ pub async fn run(
         stop.cancelled().await;
     }
     stop.cancel();
-    let ended = tasks.finish().await;
-    drained.wait().await;
-    ended.map(|()| summary())
+    let drained = async {
+        let ended = tasks.finish().await;
+        drained.wait().await;
+        ended
+    };
+    // A call takes no longer than it may; what takes longer is somebody who does not read what plugins print.
+    if let Ok(ended) = tokio::time::timeout(config.limits.wall + DRAIN_TIME, drained).await {
+        ended?;
+    } else {
+        tracing::warn!("what plugins printed is not read by anybody, and some of it is lost");
+    }
+    Ok(summary())
 }
 
 /// Runs the future until it ends or `stop` is cancelled.
@@ -101,7 +114,7 @@ fn until(
     stop.clone().run_until_cancelled_owned(future).map(|ended| ended.unwrap_or(Ok(())))
 }
 
-/// Finds the source, and returns what brings its objects into the cache and the queues for ever.
+/// Finds the source, and returns what brings its objects into the cache and the queues.
 async fn source(
     config: &Config,
     kind: Kind,
@@ -109,16 +122,15 @@ async fn source(
     tally: Arc<Tally>,
 ) -> anyhow::Result<BoxFuture<'static, anyhow::Result<()>>> {
     let selection = config.selection.clone();
+    let span = if config.once { Span::Once } else { Span::Forever };
     Ok(match &config.source {
         Source::Cluster(options) => {
             let cluster = Cluster::find(options.clone(), kind, selection).await?;
-            // Run once, what is refused now is not worth waiting for.
-            let patience = if config.once { Patience::UntilRefused } else { Patience::Endless };
-            Box::pin(async move { cluster.follow(patience, |event| dispatch.deliver(event)).await })
+            Box::pin(async move { cluster.follow(span, |event| dispatch.deliver(event)).await })
         }
         Source::Manifests(path) => {
             let manifests = Manifests::new(path, kind, selection, config.timing)?;
-            Box::pin(manifests.follow(tally, move |event| dispatch.deliver(event)).map(Ok))
+            Box::pin(manifests.follow(span, tally, move |event| dispatch.deliver(event)).map(Ok))
         }
     })
 }

@@ -85,14 +85,20 @@ fn parse_requirement(text: &str) -> Result<Expression, InvalidSelector> {
     }
 }
 
-/// A label key as the API server accepts it, without its limits on length.
+/// A label key as the API server accepts it: a name, and a DNS subdomain before it if there is a slash.
 fn is_key(text: &str) -> bool {
     let (prefix, name) = text.split_once('/').unwrap_or(("x", text));
-    !prefix.is_empty() && !name.is_empty() && is_value(prefix) && is_value(name)
+    let is_prefix = prefix.len() <= 253 && prefix.split('.').all(|label| !label.is_empty() && is_value(label));
+    is_prefix && !name.is_empty() && is_value(name)
 }
 
+/// A label value as the API server accepts it.
 fn is_value(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && edge(text.chars().next())
+        && edge(text.chars().last())
 }
 
 #[cfg(test)]
@@ -126,7 +132,9 @@ mod tests {
 
     #[test]
     fn what_is_no_selector_is_named() {
-        for selector in ["a=b=c", "app in web", "app of (web)", "=x", "a b", "app=web,!", "a/=b"] {
+        for selector in
+            ["a=b=c", "app in web", "app of (web)", "=x", "a b", "app=web,!", "a/=b", "a=-x", "/a", "a..b/c"]
+        {
             assert!(selector.parse::<LabelSelector>().is_err(), "{selector}");
         }
         let error = "app=web,app is web".parse::<LabelSelector>().unwrap_err();

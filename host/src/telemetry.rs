@@ -28,7 +28,12 @@ pub fn start(format: LogFormat, filter: &str, line: &ProgressLine) -> anyhow::Re
     let line = line.clone();
     let writer = BoxMakeWriter::new(move || line.beside(io::stderr()));
     let terminal = io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(terminal);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(terminal)
+        // It tells of them on stderr, and panics if that is what cannot be written.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Auto if !terminal => builder.json().flatten_event(true).try_init(),

@@ -1,6 +1,6 @@
 //! `oarlock run`.
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -152,7 +152,10 @@ fn run(config: Config, line: &ProgressLine) -> anyhow::Result<ExitCode> {
     let summary = runtime.block_on(async {
         let stop = CancellationToken::new();
         let stopped = stop_on_signal(stop.clone())?;
-        let stdout = BufWriter::with_capacity(64 << 10, line.beside(io::stdout()));
+        // Elsewhere than on a terminal, a reader that stalls must not hold up the log as well.
+        let stdout: Box<dyn Write + Send> =
+            if io::stdout().is_terminal() { Box::new(line.beside(io::stdout())) } else { Box::new(io::stdout()) };
+        let stdout = BufWriter::with_capacity(64 << 10, stdout);
         let summary = runtime::run(config, stdout, line, stop).await?;
         anyhow::Ok((summary, stopped.is_cancelled()))
     });
@@ -182,9 +185,9 @@ fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<CancellationToken> 
             }
         };
         next().await;
-        tracing::info!("stopping: calls in flight are finished; a second signal ends at once");
         told.cancel();
         stop.cancel();
+        tracing::info!("stopping: calls in flight are finished; a second signal ends at once");
         let number = next().await;
         std::process::exit(128 + number);
     });

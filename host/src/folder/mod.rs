@@ -8,8 +8,9 @@ mod settle;
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use std::{fs, io};
 
 use anyhow::Context as _;
@@ -46,7 +47,8 @@ pub struct FolderWatch {
     depth: Depth,
     timing: Timing,
     notices: Arc<Notices>,
-    watcher: RecommendedWatcher,
+    /// None: there are no events to be had, and changes are found by looking.
+    watcher: Option<RecommendedWatcher>,
     /// What is being watched, so that it is noticed when the path leads elsewhere.
     watched: Vec<(PathBuf, Option<FileId>)>,
 }
@@ -54,7 +56,12 @@ pub struct FolderWatch {
 struct Notices {
     settle: Mutex<Settle>,
     arrived: Notify,
+    /// The folder, or one that it is in, came or went: what is being watched may be another by now.
+    moved: AtomicBool,
 }
+
+/// What a notice is of when it is not known of what.
+const ANYTHING: &str = "";
 
 /// Device and inode.
 type FileId = (u64, u64);
@@ -62,12 +69,16 @@ type FileId = (u64, u64);
 impl FolderWatch {
     /// Starts following the folder, or file, at `path`.
     pub fn new(path: &Path, depth: Depth, timing: Timing) -> anyhow::Result<Self> {
-        let notices = Arc::new(Notices { settle: Mutex::new(Settle::new(timing.debounce)), arrived: Notify::new() });
-        let path = std::path::absolute(path)?;
+        let path = std::path::absolute(path).with_context(|| format!("path {}", path.display()))?;
+        let settle = Mutex::new(Settle::new(timing.debounce));
+        let notices = Arc::new(Notices { settle, arrived: Notify::new(), moved: AtomicBool::new(false) });
         let (sink, folder) = (Arc::clone(&notices), path.clone());
-        let watcher =
-            notify::recommended_watcher(move |event| sink.take(&folder, event)).context("file system events")?;
-        let mut watch = Self { path, depth, timing, notices, watcher, watched: Vec::new() };
+        let watcher = notify::recommended_watcher(move |event| sink.take(&folder, event));
+        let watcher = watcher.inspect_err(|error| {
+            let poll = humantime::format_duration(timing.poll);
+            tracing::warn!("no events for {}, changes are looked for every {poll}: {error}", path.display());
+        });
+        let mut watch = Self { path, depth, timing, notices, watcher: watcher.ok(), watched: Vec::new() };
         watch.attach();
         Ok(watch)
     }
@@ -75,6 +86,17 @@ impl FolderWatch {
     /// The folder, as an absolute path: the paths that [`next`](Self::next) returns begin with it.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Has [`next`](Self::next) return once more, as if something had changed.
+    pub fn look_again(&self) {
+        self.notices.lock().notice(ANYTHING.as_ref(), Notice::Changed, Instant::now());
+        self.notices.arrived.notify_one();
+    }
+
+    /// Whether the file is being written at this moment.
+    pub fn is_open(&self, path: &Path) -> bool {
+        self.notices.lock().open().any(|open| open == path)
     }
 
     /// Waits until something may have changed and has come to rest. Returns the files that are being written at this
@@ -92,7 +114,7 @@ impl FolderWatch {
             }
             let now = Instant::now();
             if poll.take_if(|poll| *poll <= now).is_some() {
-                self.notices.lock().notice(&self.path, Notice::Changed, now);
+                self.notices.lock().notice(ANYTHING.as_ref(), Notice::Changed, now);
             }
             let settled = {
                 let mut settle = self.notices.lock();
@@ -109,36 +131,38 @@ impl FolderWatch {
     /// Watches the folder as the path leads to it now, and the folder that it is in, so that its coming and going is
     /// noticed; while that is not there either, the nearest one that is.
     fn attach(&mut self) {
-        let parent = self.path.ancestors().skip(1).find(|path| path.is_dir());
-        let wanted: Vec<_> = [Some(self.path.as_path()), parent]
-            .into_iter()
-            .flatten()
-            .map(|path| (path.to_owned(), file_id(path)))
-            .collect();
-        if wanted == self.watched {
-            return;
-        }
-        for (path, _) in self.watched.drain(..) {
-            // It fails for a folder that is gone, and then there is nothing to undo.
-            let _ = self.watcher.unwatch(&path);
-        }
-        for (path, id) in &wanted {
-            let mode = if *path == self.path && self.depth == Depth::Nested {
-                RecursiveMode::Recursive
-            } else {
-                RecursiveMode::NonRecursive
-            };
-            if id.is_some()
-                && let Err(error) = self.watcher.watch(path, mode)
-            {
-                tracing::warn!(
-                    "no events for {}, changes are found every {:?}: {error}",
-                    path.display(),
-                    self.timing.poll
-                );
+        let Some(watcher) = &mut self.watcher else { return };
+        loop {
+            let parent = self.path.ancestors().skip(1).find(|path| path.is_dir());
+            let wanted: Vec<_> = [Some(self.path.as_path()), parent]
+                .into_iter()
+                .flatten()
+                .map(|path| (path.to_owned(), file_id(path)))
+                .collect();
+            // A folder that was made anew may have the same id.
+            if !self.notices.moved.swap(false, Ordering::Relaxed) && wanted == self.watched {
+                return;
             }
+            for (path, _) in self.watched.drain(..) {
+                // It fails for a folder that is gone, and then there is nothing to undo.
+                let _ = watcher.unwatch(&path);
+            }
+            for (path, id) in &wanted {
+                let mode = if *path == self.path && self.depth == Depth::Nested {
+                    RecursiveMode::Recursive
+                } else {
+                    RecursiveMode::NonRecursive
+                };
+                if id.is_some()
+                    && let Err(error) = watcher.watch(path, mode)
+                {
+                    let poll = humantime::format_duration(self.timing.poll);
+                    tracing::warn!("no events for {}, changes are looked for every {poll}: {error}", path.display());
+                }
+            }
+            // Once more, for what came while it was not watched yet.
+            self.watched = wanted;
         }
-        self.watched = wanted;
     }
 }
 
@@ -158,7 +182,19 @@ impl Notices {
     fn take(&self, folder: &Path, event: notify::Result<notify::Event>) {
         let now = Instant::now();
         match event {
+            // There were too many events: something has changed, and there is no telling what.
+            Ok(event) if event.need_rescan() || event.paths.is_empty() => {
+                self.moved.store(true, Ordering::Relaxed);
+                self.lock().notice(ANYTHING.as_ref(), Notice::Changed, now);
+            }
             Ok(event) => {
+                let moves = matches!(
+                    event.kind,
+                    EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+                );
+                if moves && event.paths.iter().any(|path| folder.starts_with(path)) {
+                    self.moved.store(true, Ordering::Relaxed);
+                }
                 let notice = match event.kind {
                     // Only inotify tells when a file is closed.
                     EventKind::Modify(ModifyKind::Data(_)) if cfg!(target_os = "linux") => Notice::Written,
@@ -172,8 +208,7 @@ impl Notices {
                     settle.notice(path, notice, now);
                 }
             }
-            // An overflow, say: something has changed, and there is no telling what.
-            Err(_) => self.lock().notice(Path::new(""), Notice::Changed, now),
+            Err(_) => self.lock().notice(ANYTHING.as_ref(), Notice::Changed, now),
         }
         self.arrived.notify_one();
     }
@@ -188,7 +223,9 @@ fn file_id(path: &Path) -> Option<FileId> {
 pub struct Signature {
     id: FileId,
     size: u64,
-    modified: Option<SystemTime>,
+    /// When the file, or its metadata, was changed: seconds and nanoseconds. Unlike the time of its modification, nobody
+    /// can set it.
+    changed: (i64, i64),
 }
 
 impl Signature {
@@ -199,16 +236,21 @@ impl Signature {
         if !metadata.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
-        Ok(Self { id: (metadata.dev(), metadata.ino()), size: metadata.len(), modified: metadata.modified().ok() })
+        Ok(Self {
+            id: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
     }
 
-    /// None: the file is so young that it can change again without its signature changing.
-    pub fn trusted(self) -> Option<Self> {
-        Some(self).filter(|signature| signature.age() >= SIGNATURE_AGE)
+    /// Whether the file has been as it is for so long that it cannot change any more without its signature changing.
+    pub fn is_settled(&self) -> bool {
+        self.age() >= SIGNATURE_AGE
     }
 
-    /// How long ago the file was written, by the clocks of this machine and the file system. Zero for the future.
+    /// How long ago the file was changed, by the clocks of this machine and the file system. Zero for the future.
     pub fn age(&self) -> Duration {
-        self.modified.and_then(|modified| modified.elapsed().ok()).unwrap_or_default()
+        let changed = Duration::new(self.changed.0.try_into().unwrap_or(0), self.changed.1.try_into().unwrap_or(0));
+        (UNIX_EPOCH + changed).elapsed().unwrap_or_default()
     }
 }

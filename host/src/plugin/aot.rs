@@ -17,8 +17,8 @@ use wasmtime::component::Component;
 
 use crate::digest::Digest;
 
-/// How many entries are kept: those used last.
-const MAX_ENTRIES: usize = 512;
+/// How many bytes of entries are kept: those used last.
+const MAX_BYTES: u64 = 512 << 20;
 
 /// A folder of compiled plugins, or none.
 #[derive(Debug)]
@@ -115,15 +115,19 @@ fn drop_oldest(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         // Another host may have dropped it just now.
-        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
-        if let (Ok(modified), Some("cwasm")) = (modified, path.extension().and_then(|extension| extension.to_str())) {
-            entries.push((modified, path));
+        if let Ok(metadata) = fs::metadata(&path)
+            && path.extension().is_some_and(|extension| extension == "cwasm")
+        {
+            entries.push((metadata.modified()?, metadata.len(), path));
         }
     }
     entries.sort();
-    let surplus = entries.len().saturating_sub(MAX_ENTRIES);
-    for (_, path) in entries.into_iter().take(surplus) {
-        let _ = fs::remove_file(path);
+    let mut kept = 0;
+    for (_, size, path) in entries.into_iter().rev() {
+        kept += size;
+        if kept > MAX_BYTES {
+            let _ = fs::remove_file(path);
+        }
     }
     Ok(())
 }

@@ -59,10 +59,14 @@ pub struct Reload {
 /// What is known of a file.
 struct File {
     path: PathBuf,
-    /// When it was read last. None: it has to be read to tell whether it has changed.
+    /// When the last reading of it was begun. None: it has to be read to tell whether it has changed.
     signature: Option<Signature>,
-    /// Of the reading that was heeded last: those begun before it are overtaken.
-    generation: u64,
+    /// Whether the file was settled then, and need not be read again while its signature is the same.
+    settled: bool,
+    /// The reading that was begun last.
+    begun: u64,
+    /// The reading that was heeded last: those begun before it are overtaken.
+    heeded: u64,
     /// Of the version that was told as loaded last.
     in_force: Option<Digest>,
     fault: Option<Fault>,
@@ -80,14 +84,12 @@ struct Fault {
 struct Reading {
     name: Arc<str>,
     generation: u64,
-    /// How old the file was.
-    age: Duration,
     content: io::Result<(Digest, Content)>,
 }
 
 enum Content {
-    /// It was known when the reading began, and so not loaded.
-    Known,
+    /// It was in force when the reading began, and so not loaded.
+    InForce,
     Loaded(Result<Plugin, LoadError>),
 }
 
@@ -138,7 +140,8 @@ impl Reload {
                 self.changes.send(Change::Started).await?;
                 self.started = true;
             }
-            let tell_at = self.files.values().filter_map(|file| file.fault.as_ref()?.tell_at).min();
+            let at_rest = self.files.values().filter(|file| !file.is_being_read());
+            let tell_at = at_rest.filter_map(|file| file.fault.as_ref()?.tell_at).min();
             tokio::select! {
                 Some(reading) = self.readings.join_next() => match reading {
                     Ok(reading) => self.heed(reading).await?,
@@ -179,32 +182,28 @@ impl Reload {
             }
         }
         for (name, path) in paths {
-            if !open.contains(&path) {
-                let file = self.files.entry(Arc::clone(&name)).or_insert_with(|| File {
-                    path,
-                    signature: None,
-                    generation: self.generation,
-                    in_force: None,
-                    fault: None,
-                });
-                match Signature::of(&file.path) {
-                    Ok(signature) if file.signature.as_ref() == Some(&signature) => {}
-                    Ok(signature) => self.read(&name, signature),
-                    Err(error) => file.unreadable(&error, self.grace),
-                }
+            if open.contains(&path) {
+                continue;
+            }
+            let generation = self.generation;
+            let file = self.files.entry(Arc::clone(&name)).or_insert_with(|| File::new(path, generation));
+            match Signature::of(&file.path) {
+                Ok(signature) if !file.has_changed(&signature) => {}
+                Ok(signature) => self.read(&name, signature),
+                Err(error) => file.unreadable(&error, self.grace),
             }
         }
         Ok(())
     }
 
-    /// Begins to read a file and, if it is not known, to load it.
+    /// Begins to read a file and, if it is not in force, to load it.
     fn read(&mut self, name: &Arc<str>, signature: Signature) {
         let Some(file) = self.files.get_mut(name) else { return };
-        let age = signature.age();
-        file.signature = signature.trusted();
         self.generation += 1;
-        let (name, generation, path) = (Arc::clone(name), self.generation, file.path.clone());
-        let known = [file.in_force, file.fault.as_ref().and_then(|fault| fault.digest)];
+        file.begun = self.generation;
+        file.settled = signature.is_settled();
+        file.signature = Some(signature);
+        let (name, generation, path, in_force) = (Arc::clone(name), self.generation, file.path.clone(), file.in_force);
         let (loader, permits) = (Arc::clone(&self.loader), Arc::clone(&self.permits));
         self.readings.spawn(async move {
             // Nobody closes the semaphore.
@@ -213,61 +212,62 @@ impl Reload {
                 Err(error) => Err(error),
                 Ok(bytes) => {
                     let digest = Digest::of(&bytes);
-                    let content = if known.contains(&Some(digest)) {
-                        Content::Known
+                    let content = if in_force == Some(digest) {
+                        Content::InForce
                     } else {
                         Content::Loaded(loader.load(Arc::clone(&name), bytes).await)
                     };
                     Ok((digest, content))
                 }
             };
-            Reading { name, generation, age, content }
+            Reading { name, generation, content }
         });
     }
 
     /// Acts on what was read.
-    async fn heed(&mut self, reading: Reading) -> Result<(), Ending> {
-        let Reading { name, generation, age, content } = reading;
-        let Some(file) = self.files.get_mut(&name).filter(|file| file.generation < generation) else { return Ok(()) };
-        file.generation = generation;
-        let (digest, content) = match content {
-            Ok(content) => content,
-            Err(error) => {
-                file.unreadable(&error, self.grace);
-                return Ok(());
-            }
-        };
-        if file.in_force == Some(digest) {
-            if file.fault.take().is_some() {
-                tracing::info!(plugin = &*name, "the file is again what is in force");
-            }
-            return Ok(());
-        }
+    async fn heed(&mut self, Reading { name, generation, content }: Reading) -> Result<(), Ending> {
+        let Some(file) = self.files.get_mut(&name).filter(|file| file.heeded < generation) else { return Ok(()) };
+        file.heeded = generation;
         match content {
-            Content::Loaded(Ok(plugin)) => {
+            Err(error) => file.unreadable(&error, self.grace),
+            Ok((digest, _)) if file.in_force == Some(digest) => {
+                if file.fault.take().is_some() {
+                    tracing::info!(plugin = &*name, "the file is again what is in force");
+                }
+            }
+            Ok((digest, Content::Loaded(Ok(plugin)))) => {
                 file.in_force = Some(digest);
                 file.fault = None;
                 self.changes.send(Change::Loaded(Arc::new(plugin))).await?;
             }
-            Content::Loaded(Err(error)) => {
-                file.fault(Some(digest), error.to_string(), self.grace.saturating_sub(age));
-            }
-            Content::Known if file.fault.as_ref().is_some_and(|fault| fault.digest == Some(digest)) => {}
-            // What was known has been overtaken meanwhile.
-            Content::Known => {
-                if let Ok(signature) = Signature::of(&file.path) {
-                    self.read(&name, signature);
-                }
+            Ok((digest, Content::Loaded(Err(error)))) => file.fault(Some(digest), error.to_string(), self.grace),
+            // Another version was put in force meanwhile, so this one has to be loaded after all.
+            Ok((_, Content::InForce)) => {
+                file.signature = None;
+                self.watch.look_again();
             }
         }
         Ok(())
     }
 
+    /// Tells of the files that cannot be loaded, once each, when they have been at rest for the grace.
     async fn tell_faults(&mut self) -> Result<(), Ending> {
         let now = Instant::now();
         for (name, file) in &mut self.files {
+            let being_read = file.is_being_read();
             let Some(fault) = &mut file.fault else { continue };
-            if fault.tell_at.is_some_and(|tell_at| tell_at <= now) {
+            if being_read || fault.tell_at.is_none_or(|tell_at| tell_at > now) {
+                continue;
+            }
+            let signature = Signature::of(&file.path).ok();
+            let age = signature.as_ref().map_or(self.grace, Signature::age);
+            if self.watch.is_open(&file.path) || age < self.grace {
+                fault.tell_at = Some(now + self.grace.saturating_sub(age).max(self.grace / 4));
+            } else if fault.digest.is_some() && signature != file.signature {
+                // There was no event for this change.
+                fault.tell_at = Some(now + self.grace);
+                self.watch.look_again();
+            } else {
                 fault.tell_at = None;
                 let (name, path, reason) = (Arc::clone(name), file.path.clone(), fault.reason.clone());
                 self.changes.send(Change::Failed { name, path, reason }).await?;
@@ -278,15 +278,37 @@ impl Reload {
 }
 
 impl File {
+    /// A file that is not read yet. Readings up to that generation were of another file of its name.
+    fn new(path: PathBuf, generation: u64) -> Self {
+        Self {
+            path,
+            signature: None,
+            settled: false,
+            begun: generation,
+            heeded: generation,
+            in_force: None,
+            fault: None,
+        }
+    }
+
+    fn is_being_read(&self) -> bool {
+        self.begun > self.heeded
+    }
+
+    /// Whether the file may be another than the one that is being, or was, read.
+    fn has_changed(&self, signature: &Signature) -> bool {
+        self.signature.as_ref() != Some(signature) || !(self.settled || self.is_being_read())
+    }
+
     fn unreadable(&mut self, error: &io::Error, grace: Duration) {
         self.signature = None;
         self.fault(None, format!("it cannot be read: {error}"), grace);
     }
 
     fn fault(&mut self, digest: Option<Digest>, reason: String, grace: Duration) {
-        match &mut self.fault {
-            Some(known) if known.reason == reason => known.digest = digest,
-            _ => self.fault = Some(Fault { digest, reason, tell_at: Some(Instant::now() + grace) }),
+        let known = |fault: &Fault| fault.digest == digest && fault.reason == reason;
+        if !self.fault.as_ref().is_some_and(known) {
+            self.fault = Some(Fault { digest, reason, tell_at: Some(Instant::now() + grace) });
         }
     }
 }

@@ -25,6 +25,12 @@ const STDERR_LIMIT: usize = 64 << 10;
 /// How much a call may log, in bytes.
 const LOG_LIMIT: usize = 64 << 10;
 
+/// How much a line of the log counts beyond its bytes.
+const LOG_LINE: usize = 100;
+
+/// How many handles of the host, such as streams, a guest may hold.
+const MAX_RESOURCES: usize = 1024;
+
 /// What a call may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -57,16 +63,20 @@ impl Sandbox {
             .allow_tcp(false)
             .allow_udp(false)
             .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
         let guest = Guest {
             plugin: Arc::clone(plugin),
             call: None,
             wasi,
-            table: ResourceTable::new(),
+            table,
             memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
             ticks_left: 0,
             logged: 0,
         };
         let mut store = Store::new(engine, guest);
+        // What a guest passes to the host in one call is copied, and is bounded like what it holds itself.
+        store.set_hostcall_fuel(limits.memory);
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| {
             let guest = context.data_mut();
@@ -133,9 +143,9 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Whether the guest may log so many more bytes in this call.
-    pub(super) fn may_log(&mut self, bytes: usize) -> bool {
-        self.logged = self.logged.saturating_add(bytes);
+    /// Whether the guest may log one more line in this call.
+    pub(super) fn may_log(&mut self, line: &str) -> bool {
+        self.logged = self.logged.saturating_add(line.len() + LOG_LINE);
         self.logged <= LOG_LIMIT
     }
 

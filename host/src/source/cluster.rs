@@ -4,16 +4,17 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, InitialListStrategy, watcher};
+use kube::runtime::utils::Backoff as _;
+use kube::runtime::watcher::{self, DefaultBackoff, InitialListStrategy, watcher};
 use kube::{Api, Client};
 
-use super::Selection;
+use super::{Selection, Span};
 use crate::cache::Event;
 use crate::object::{Kind, RawObject};
 
@@ -24,15 +25,6 @@ pub struct ClusterOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The context in it.
     pub context: Option<String>,
-}
-
-/// What to do when the cluster does not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Try again for ever.
-    Endless,
-    /// Try again unless the API server says that the account may not.
-    UntilRefused,
 }
 
 /// The objects of one kind in a cluster.
@@ -49,7 +41,7 @@ impl Cluster {
     pub async fn find(options: ClusterOptions, kind: Kind, selection: Selection) -> anyhow::Result<Self> {
         let ClusterOptions { kubeconfig, context } = options;
         let chosen = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let config = match kubeconfig {
+        let mut config = match kubeconfig {
             Some(path) => {
                 let kubeconfig =
                     Kubeconfig::read_from(&path).with_context(|| format!("kubeconfig {}", path.display()))?;
@@ -61,16 +53,19 @@ impl Cluster {
                 "there is no cluster to be found: use --kubeconfig FILE, or --manifests PATH to do without one",
             )?,
         };
+        // Longer than a watch is silent, which the watcher takes care of itself.
+        config.read_timeout = Some(Duration::from_mins(5));
+        config.reset_reader_on_write = true;
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).with_context(|| format!("cluster at {url}"))?;
         Ok(Self { client, url, kind, selection })
     }
 
-    /// Follows the objects. What fails is said in the log and tried again, with a backoff, for as long as there is
-    /// patience; the error is why there is none any more.
+    /// Follows the objects for as long as `span` says. What fails is said in the log and tried again, with a backoff; an
+    /// error is what is not worth trying again.
     ///
     /// The first list is asked for as a stream (KEP-3157), and in pages from a server that does not know that.
-    pub async fn follow(self, patience: Patience, mut deliver: impl FnMut(Event)) -> anyhow::Result<()> {
+    pub async fn follow(self, span: Span, mut deliver: impl FnMut(Event)) -> anyhow::Result<()> {
         let Self { client, url, kind, selection } = &self;
         let api: Api<RawObject> = match &selection.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
@@ -80,9 +75,10 @@ impl Cluster {
         if !selection.labels.selects_all() {
             config = config.labels(&selection.labels.to_string());
         }
+        let mut backoff = DefaultBackoff::default();
         let mut failing = false;
         loop {
-            let mut events = pin!(watcher(api.clone(), config.clone()).default_backoff());
+            let mut events = pin!(watcher(api.clone(), config.clone()));
             while let Some(event) = events.next().await {
                 let event = match event {
                     Ok(event) => event,
@@ -91,20 +87,30 @@ impl Cluster {
                         config.initial_list_strategy = InitialListStrategy::ListWatch;
                         break;
                     }
-                    Err(error) if patience == Patience::UntilRefused && is_refusal(&error) => {
+                    Err(error) if span == Span::Once && is_refusal(&error) => {
                         bail!("cannot watch {kind} at {url}: {}", explain(&error, kind));
                     }
                     Err(error) => {
                         failing = true;
-                        tracing::warn!("cannot watch {kind} at {url}, trying again: {}", explain(&error, kind));
+                        // It has no end.
+                        let delay = backoff.next().unwrap_or_default();
+                        let (seconds, reason) = (delay.as_secs_f64(), explain(&error, kind));
+                        tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
+                        tokio::time::sleep(delay).await;
                         continue;
                     }
                 };
-                if std::mem::take(&mut failing) && !matches!(event, watcher::Event::Init) {
+                // The beginning of a list is told before the server is asked for it.
+                if !matches!(event, watcher::Event::Init) && std::mem::take(&mut failing) {
+                    backoff.reset();
                     tracing::info!("watching {kind} at {url} again");
                 }
+                let complete = matches!(event, watcher::Event::InitDone);
                 if let Some(event) = translate(event, kind) {
                     deliver(event);
+                }
+                if complete && span == Span::Once {
+                    return Ok(());
                 }
             }
         }
@@ -124,8 +130,9 @@ fn status(error: &watcher::Error) -> Option<&Status> {
     }
 }
 
+/// Whether the server answered that it will not do this, now or later.
 fn is_refusal(error: &watcher::Error) -> bool {
-    status(error).is_some_and(|status| matches!(status.code, 401 | 403))
+    status(error).is_some_and(|status| matches!(status.code, 400 | 401 | 403 | 404 | 422))
 }
 
 /// Whether the server says that it does not know streaming lists, or has them switched off.

@@ -13,3 +13,12 @@ pub struct Selection {
     /// By their labels.
     pub labels: LabelSelector,
 }
+
+/// For how long objects are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// Until all that there are have been told of. What is refused is not waited for.
+    Once,
+    /// For ever, whatever happens.
+    Forever,
+}

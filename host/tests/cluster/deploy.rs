@@ -33,16 +33,18 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
     host.stop();
 
     let allowed = cluster.kubectl(["auth", "can-i", "--list", "--as=system:serviceaccount:oarlock:oarlock"]);
-    let resources: Vec<_> = allowed
+    let rights: Vec<_> = allowed
         .lines()
         .skip(1)
-        .map(|line| line.split_whitespace().next().unwrap())
-        .filter(|resource| !resource.starts_with('[') && !resource.starts_with("self"))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|right| !right.starts_with('[') && !right.starts_with("self"))
         .collect();
-    assert_eq!(resources, ["replicasets.apps"], "{allowed}");
+    assert_eq!(rights, ["replicasets.apps [] [] [get list watch]"], "{allowed}");
 
     cluster.kubectl(["delete", "clusterrolebinding", "oarlock"]);
     let host = host_as(&kubeconfig, &place.plugins, &[]);
     host.log("the account needs the verbs get, list and watch on replicasets");
     host.stop();
+    let finished = host_as(&kubeconfig, &place.plugins, &["--once"]).finish();
+    assert_eq!(finished.status.code(), Some(1), "once, it is not waited for: {finished}");
 }

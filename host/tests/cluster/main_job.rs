@@ -12,6 +12,7 @@ fn what_kubectl_does_is_printed() {
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
     place.plugin("probe", &plugins::probe(1));
+    place.plugin("replicas", &plugins::example("replicas"));
     let host = cluster.host(&place.plugins, &[]);
     host.settled();
 
@@ -20,16 +21,14 @@ fn what_kubectl_does_is_printed() {
     let first = line.strip_suffix(": nginx").unwrap().to_owned();
     assert!(first.starts_with("default/web-"), "{line}");
 
+    cluster.kubectl(["scale", "deployment/web", "--replicas=3"]);
+    host.line(&format!("{first} wants 3 replicas"));
+
     cluster.kubectl(["set", "image", "deployment/web", "nginx=httpd"]);
     let printed_names = || -> BTreeSet<_> {
         host.stdout().iter().filter_map(|line| line.strip_suffix(": nginx")).map(str::to_owned).collect()
     };
     let second = poll("line of a second ReplicaSet", || printed_names().into_iter().find(|name| *name != first));
-
-    let printed = |name: &str| host.stdout().iter().filter(|line| **line == format!("{name}: nginx")).count();
-    let before = printed(&second);
-    cluster.kubectl(["scale", "deployment/web", "--replicas=3"]);
-    poll("line after scaling", || (printed(&second) > before).then_some(()));
 
     cluster.kubectl(["delete", "deployment", "web"]);
     host.line(&format!("version-0001 {first} gone"));

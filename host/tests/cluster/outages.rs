@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::control_plane::ControlPlane;
 use crate::support::host::{Host, Workplace};
-use crate::support::{plugins, replica_set};
+use crate::support::{http_get, plugins, poll, replica_set};
 
 #[test]
 fn a_killed_api_server_is_waited_for_and_nothing_is_printed_twice() {
@@ -34,11 +34,16 @@ fn an_api_server_that_is_down_at_the_start_is_waited_for() {
     let mut cluster = ControlPlane::prepare();
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
-    let host = cluster.host(&place.plugins, &[]);
+    let host = cluster.host(&place.plugins, &["--admin", "127.0.0.1:0"]);
+    let address = host.log("serving /livez")["address"].as_str().unwrap().to_owned();
     host.log("cannot watch apps/v1 ReplicaSet at https://127.0.0.1:");
+    poll("plugin in force", || http_get(&address, "/readyz").contains("source: not listed yet").then_some(()));
+    assert!(http_get(&address, "/readyz").starts_with("HTTP/1.1 503 "));
+    assert!(http_get(&address, "/livez").starts_with("HTTP/1.1 200 "));
     cluster.start_api_server();
     cluster.apply(&replica_set("a", &["main"]));
     host.line("default/a: main");
+    assert!(http_get(&address, "/readyz").starts_with("HTTP/1.1 200 "));
     host.stop();
 }
 

@@ -42,12 +42,13 @@ impl Server {
         let kubeconfig = json!({
             "clusters": [{"name": "test", "cluster": {"server": format!("http://127.0.0.1:{}", self.port)}}],
             "users": [{"name": "test", "user": {}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "current-context": "test",
+            "contexts": [{"name": "other", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "missing",
         });
         let path: PathBuf = place.folder.path().join("kubeconfig");
         std::fs::write(&path, kubeconfig.to_string()).unwrap();
-        Host::start(&place.plugins, &["--kubeconfig".as_ref(), path.as_os_str()], &[])
+        let args = ["--context".as_ref(), "other".as_ref(), "--kubeconfig".as_ref(), path.as_os_str()];
+        Host::start(&place.plugins, &args, &[])
     }
 
     fn requests(&self) -> Vec<Parameters> {
@@ -99,9 +100,10 @@ fn is(parameters: &Parameters, name: &str, value: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_first_list_is_streamed_by_a_server_that_can() {
+async fn the_first_list_is_streamed_by_a_server_that_can_once_for_all_plugins() {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
+    place.plugin("print-containers", &plugins::print_containers());
     let open = Arc::<Mutex<Vec<_>>>::default();
     let watch = Arc::clone(&open);
     let server = Server::start(move |parameters| {
@@ -114,15 +116,18 @@ async fn the_first_list_is_streamed_by_a_server_that_can() {
     })
     .await;
     let host = server.host(&place);
-    host.line_with("default/a");
-    host.line_with("default/b");
+    host.line_with("version-0001 default/a");
+    host.line_with("version-0001 default/b");
     host.settled();
     let send = |bytes| open.lock().unwrap()[0].send(bytes).unwrap();
     send(bookmark("11", &json!({})));
     send(event("MODIFIED", &served("a", "12", "other")));
-    host.line_with("default/a");
+    host.line_with("version-0001 default/a");
     send(event("DELETED", &served("b", "13", "main")));
     host.line("version-0001 default/b gone");
+    for line in ["default/a: main", "default/b: main", "default/a: other"] {
+        host.line(line);
+    }
     assert_eq!(server.requests().len(), 1);
     host.stop();
 }

@@ -54,7 +54,8 @@ fn what_an_api_server_fills_in_is_filled_in() {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
     let mut object = probe("a", "dump");
-    object["metadata"].as_object_mut().unwrap().remove("namespace");
+    object["metadata"]["namespace"] = json!("");
+    object["metadata"]["creationTimestamp"] = Value::Null;
     place.object(&object);
     let host = place.run(&[]);
     let first = dumped(&host);
@@ -143,6 +144,20 @@ fn a_single_file_a_list_and_other_kinds_are_taken() {
     let args = ["--manifests".as_ref(), path.as_os_str(), "--once".as_ref()];
     let finished = Host::start(&place.plugins, &args, &[]).finish();
     assert_eq!(finished.sorted_stdout(), ["default/a: main", "default/b: main"]);
+    assert_eq!(finished.status.code(), Some(0), "{finished}");
+}
+
+#[test]
+fn symlinks_that_lead_back_are_not_followed_for_ever() {
+    let place = Workplace::new();
+    place.plugin("print-containers", &plugins::print_containers());
+    place.object(&replica_set("a", &["main"]));
+    for name in ["one", "two", "three"] {
+        fs::create_dir(place.manifests.join(name)).unwrap();
+        std::os::unix::fs::symlink("..", place.manifests.join(name).join("up")).unwrap();
+    }
+    let finished = place.run_once(&[]);
+    assert_eq!(finished.stdout, ["default/a: main"]);
     assert_eq!(finished.status.code(), Some(0), "{finished}");
 }
 

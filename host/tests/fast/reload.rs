@@ -1,5 +1,6 @@
 //! Plugins that are replaced, added and taken away while the host runs.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
@@ -252,6 +253,50 @@ fn the_folder_may_come_late_go_and_come_back() {
 }
 
 #[test]
+fn a_folder_that_is_replaced_at_once_is_followed_by_its_events() {
+    let place = Workplace::new();
+    place.object(&replica_set("a", &["main"]));
+    let host = place.run(&["--poll-interval", "0s"]);
+    host.settled();
+    let aside = place.folder.path().join("aside");
+    for content in 1..4 {
+        // Made anew, it may have the same inode; moved away and back, it has.
+        fs::remove_dir_all(&place.plugins).unwrap();
+        fs::create_dir(&place.plugins).unwrap();
+        fs::rename(&place.plugins, &aside).unwrap();
+        fs::rename(&aside, &place.plugins).unwrap();
+        sleep(PAUSE);
+        place.plugin("print-containers", &variation(content));
+        host.line("default/a: main");
+    }
+    host.stop();
+}
+
+#[test]
+fn a_file_of_the_same_size_and_time_of_modification_is_taken() {
+    let (place, host) = running();
+    let path = place.plugins.join("print-containers.wasm");
+    write_whole(&path, &variation(1));
+    reloaded(&host);
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    sleep(Duration::from_secs(2));
+    fs::write(&path, variation(2)).unwrap();
+    File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+    reloaded(&host);
+    host.stop();
+}
+
+#[test]
+fn two_broken_files_in_a_row_are_told_of_each() {
+    let (place, host) = running();
+    for content in [b"\0asm\x01\0\0\0\0\x02\x01a", b"\0asm\x01\0\0\0\0\x02\x01b"] {
+        write_whole(&place.plugins.join("print-containers.wasm"), content);
+        host.log("it is a module that exports neither the world");
+    }
+    host.stop();
+}
+
+#[test]
 fn a_folder_several_levels_of_which_are_missing_is_found_when_it_comes() {
     let place = Workplace::new();
     place.object(&replica_set("a", &["main"]));
@@ -311,9 +356,10 @@ fn the_new_version_is_put_in_force_while_the_old_one_is_in_a_call() {
     place.plugin("probe", &plugins::probe(1));
     place.object(&probe("a", "nap"));
     let host = place.run(&[]);
-    host.log("is in force");
+    host.log("version-0001 begins default/a");
     place.plugin("probe", &plugins::probe(2));
     host.log("is in force, every object is reconciled again");
+    assert_eq!(host.stdout(), [""; 0], "the old version is in its call");
     host.line("version-0001 default/a nap attempt 0");
     host.line("version-0002 default/a nap attempt 0");
     host.stop();
@@ -340,11 +386,44 @@ fn fifty_replacements_under_a_stream_of_events_lose_nothing() {
     for index in 0..OBJECTS {
         host.line(&format!("version-0050 default/object-{index} round-{} attempt 0", last(index)));
     }
-    let stdout = host.stop().stdout;
-    let versions: Vec<u32> =
-        stdout.iter().map(|line| line["version-".len()..]["0000".len() - 4..4].parse().unwrap()).collect();
+    let finished = host.stop();
+    let versions: Vec<u32> = finished.stdout.iter().map(|line| line[8..12].parse().unwrap()).collect();
     assert!(versions.is_sorted(), "a version works only after those before it: {versions:?}");
-    assert_eq!(versions.last(), Some(&50));
+    let distinct: BTreeSet<_> = versions.iter().collect();
+    assert!(distinct.len() >= 5, "versions take over while events come: {distinct:?}");
+
+    // Of one object, a call begins only after the one before it has ended, whatever their versions.
+    let mut begun = BTreeSet::new();
+    for message in finished.messages().iter().filter(|message| message.starts_with("version-")) {
+        if let Some((_, object)) = message.split_once(" begins ") {
+            assert!(begun.insert(object.to_owned()), "{object} is reconciled twice at once");
+        } else if let Some((_, object)) = message.split_once(" ends ") {
+            assert!(begun.remove(object));
+        }
+    }
+}
+
+#[test]
+fn a_relative_folder_is_followed_and_an_open_file_left_alone_for_longer_than_a_broken_one() {
+    let place = Workplace::new();
+    place.plugin("print-containers", &plugins::print_containers());
+    place.object(&replica_set("a", &["main"]));
+    let mut command = Host::command(Path::new("plugins"));
+    command.current_dir(place.folder.path()).args(["--manifests", "manifests"]);
+    let host = Host::spawn(command);
+    host.line("default/a: main");
+    host.settled();
+    let bytes = variation(1);
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let mut file = File::create(place.plugins.join("print-containers.wasm")).unwrap();
+    file.write_all(first).unwrap();
+    // Longer than a file at rest has until it is called broken.
+    sleep(Duration::from_millis(3500));
+    file.write_all(second).unwrap();
+    drop(file);
+    reloaded(&host);
+    assert_eq!((in_force(&host), refused(&host)), (2, vec![]));
+    host.stop();
 }
 
 #[test]

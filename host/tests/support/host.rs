@@ -72,12 +72,19 @@ pub(crate) struct Finished {
 impl Host {
     /// Starts `oarlock run` on a plugin folder.
     pub(crate) fn start(plugins: &Path, args: &[&OsStr], env: &[(&str, &OsStr)]) -> Self {
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aot");
+        let mut command = Self::command(plugins);
+        command.args(args).envs(env.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// `oarlock run` on a plugin folder.
+    pub(crate) fn command(plugins: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oarlock"));
-        command.arg("run").arg("--plugins").arg(plugins).args(args).envs(env.iter().copied());
-        if !args.contains(&OsStr::new("--cache-dir")) {
-            command.arg("--cache-dir").arg(cache);
-        }
+        command.arg("run").arg("--plugins").arg(plugins).env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+        command
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Lines::read(child.stdout.take().unwrap());
         let stderr = Lines::read(child.stderr.take().unwrap());
@@ -166,6 +173,11 @@ impl Finished {
     pub(crate) fn log(&self, what: &str) -> Value {
         let line = self.stderr.iter().find(|line| message(line).contains(what));
         serde_json::from_str(line.unwrap_or_else(|| panic!("no `{what}` in the log of {self}"))).unwrap()
+    }
+
+    /// All messages of the log.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.stderr.iter().map(|line| message(line)).collect()
     }
 
     pub(crate) fn sorted_stdout(&self) -> Vec<&str> {

@@ -6,6 +6,8 @@ pub(crate) mod host;
 pub(crate) mod plugins;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -59,4 +61,13 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) {
     let temporary = path.with_extension("tmp");
     fs::write(&temporary, bytes).unwrap();
     fs::rename(temporary, path).unwrap();
+}
+
+/// The whole answer to a GET.
+pub(crate) fn http_get(address: &str, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
 }

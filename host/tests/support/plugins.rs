@@ -38,3 +38,12 @@ pub(crate) fn variation(mut module: Vec<u8>, content: u8) -> Vec<u8> {
     module.extend([0, 4, 2, b'n', b'o', content]);
     module
 }
+
+/// The component that a core module is made into.
+pub(crate) fn component(module: &[u8]) -> Vec<u8> {
+    use wasi_preview1_component_adapter_provider::{
+        WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
+    };
+    let encoder = wit_component::ComponentEncoder::default().module(module).unwrap();
+    encoder.adapter(NAME, ADAPTER).unwrap().encode().unwrap()
+}

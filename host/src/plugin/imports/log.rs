@@ -5,9 +5,6 @@ use super::super::sandbox::Guest;
 
 impl Host for Guest {
     async fn log(&mut self, level: Level, message: String) {
-        if !self.may_log(message.len()) {
-            return;
-        }
         // The macros of tracing take a level that is known when they are compiled.
         macro_rules! event {
             ($level:ident, $line:expr) => {
@@ -21,6 +18,9 @@ impl Host for Guest {
         }
         // A line each, so that none can be mistaken for one of the host's.
         for line in message.lines() {
+            if !self.may_log(line) {
+                continue;
+            }
             match level {
                 Level::Debug => event!(debug, line),
                 Level::Info => event!(info, line),

@@ -8,6 +8,7 @@ mod parse;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +16,7 @@ use std::{fs, io, mem};
 
 use serde_json::{Map, Value};
 
-use super::Selection;
+use super::{Selection, Span};
 use crate::cache::Event;
 use crate::digest::Digest;
 use crate::folder::{Depth, FolderWatch, Signature, Timing};
@@ -68,8 +69,8 @@ impl Manifests {
         })
     }
 
-    /// Follows the objects for ever.
-    pub async fn follow(mut self, tally: Arc<Tally>, mut deliver: impl FnMut(Event)) {
+    /// Follows the objects for as long as `span` says.
+    pub async fn follow(mut self, span: Span, tally: Arc<Tally>, mut deliver: impl FnMut(Event)) {
         deliver(Event::Init);
         // Parsing takes long for many documents; on this thread it would hold up the calls that it leads to.
         for event in tokio::task::block_in_place(|| self.read(&HashSet::new(), &tally)) {
@@ -79,6 +80,9 @@ impl Manifests {
             });
         }
         deliver(Event::InitDone);
+        if span == Span::Once {
+            return;
+        }
         loop {
             let open = self.watch.next().await;
             for event in tokio::task::block_in_place(|| self.read(&open, &tally)) {
@@ -91,7 +95,7 @@ impl Manifests {
     fn read(&mut self, open: &HashSet<PathBuf>, tally: &Tally) -> Vec<Event> {
         let mut faults = Vec::new();
         let mut files = mem::take(&mut self.files);
-        let Listing { paths, unreadable } = Listing::of(self.watch.path());
+        let Listing { paths, unreadable, .. } = Listing::of(self.watch.path());
         for (path, error) in unreadable {
             faults.push(format!("{}: {error}; its objects stay as they are", path.display()));
             self.files.extend(files.extract_if(.., |known, _| known.starts_with(&path)));
@@ -198,7 +202,7 @@ impl File {
             return Ok(());
         }
         let bytes = fs::read(path)?;
-        self.signature = signature.trusted();
+        self.signature = Some(signature).filter(Signature::is_settled);
         let documents = Documents::parse(&bytes, format);
         let before = mem::take(&mut self.objects);
         for object in documents.objects {
@@ -230,11 +234,12 @@ impl Known {
             }
             metadata.insert("resourceVersion".into(), resource_version.clone().into());
             metadata.insert("generation".into(), self.generation.into());
+            metadata.retain(|_, value| !value.is_null());
             metadata.entry("creationTimestamp").or_insert_with(|| self.created.clone().into());
             if let Some(given) = metadata.entry("uid").or_insert_with(|| uid.clone().into()).as_str() {
                 given.clone_into(&mut uid);
             }
-            deleting = metadata.get("deletionTimestamp").is_some_and(|timestamp| !timestamp.is_null());
+            deleting = metadata.contains_key("deletionTimestamp");
         }
         Object {
             key,
@@ -253,7 +258,8 @@ fn of_kind(kind: &Kind, object: Map<String, Value>) -> Option<(ObjectKey, Map<St
         return None;
     }
     let metadata = object.get("metadata")?;
-    let namespace = kind.namespaced.then(|| metadata.get("namespace").and_then(Value::as_str).unwrap_or("default"));
+    let given = metadata.get("namespace").and_then(Value::as_str).filter(|namespace| !namespace.is_empty());
+    let namespace = kind.namespaced.then(|| given.unwrap_or("default"));
     let key = ObjectKey::new(namespace, metadata.get("name")?.as_str()?);
     Some((key, object))
 }
@@ -282,6 +288,8 @@ fn uid(digest: &Digest) -> String {
 struct Listing {
     paths: Vec<(PathBuf, Format)>,
     unreadable: Vec<(PathBuf, io::Error)>,
+    /// Device and inode of the folder being looked into and of those above it, against symlinks that lead back.
+    above: Vec<(u64, u64)>,
 }
 
 impl Listing {
@@ -301,10 +309,16 @@ impl Listing {
     }
 
     fn try_add(&mut self, path: &Path) -> io::Result<()> {
-        if !fs::metadata(path)?.is_dir() {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_dir() {
             self.paths.push((path.to_owned(), format_of(path).unwrap_or(Format::Yaml)));
             return Ok(());
         }
+        let id = (metadata.dev(), metadata.ino());
+        if self.above.contains(&id) {
+            return Ok(());
+        }
+        self.above.push(id);
         let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
@@ -314,6 +328,7 @@ impl Listing {
                 self.add(&path);
             }
         }
+        self.above.pop();
         Ok(())
     }
 }

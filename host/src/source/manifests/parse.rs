@@ -39,6 +39,8 @@ impl Documents {
                 return documents;
             }
         };
+        // A byte order mark says nothing of UTF-8.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         match format {
             Format::Yaml => {
                 for (line, text) in split_yaml(text) {
@@ -47,9 +49,11 @@ impl Documents {
             }
             Format::Json => {
                 let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+                let (mut line, mut counted) = (1, 0);
                 loop {
-                    let rest = text[values.byte_offset()..].trim_start();
-                    let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
+                    let start = text.len() - text[values.byte_offset()..].trim_start().len();
+                    line += text[counted..start].matches('\n').count();
+                    counted = start;
                     let Some(value) = values.next() else { break };
                     documents.add(
                         line,
@@ -73,13 +77,19 @@ impl Documents {
     }
 }
 
-/// The documents, each with its first line. A line that begins with `---` begins one, as YAML lets it mean nothing else.
+/// The documents, each with its first line. A line that begins with `---` begins one, as YAML lets it mean nothing else;
+/// directives and comments before it belong to it.
 fn split_yaml(text: &str) -> Vec<(usize, &str)> {
     let mut starts = vec![(1, 0)];
-    let mut offset = 0;
+    let (mut offset, mut only_head) = (0, true);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         if line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
-            starts.push((index + 1, offset));
+            if !only_head {
+                starts.push((index + 1, offset));
+            }
+            only_head = false;
+        } else if !line.trim().is_empty() && !line.starts_with(['%', '#']) {
+            only_head = false;
         }
         offset += line.len();
     }
@@ -116,12 +126,12 @@ fn objects(document: Value) -> Result<Vec<Map<String, Value>>, String> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let api_version = text(object.get("apiVersion")).ok_or("there is no apiVersion")?;
     let kind = text(object.get("kind")).ok_or("there is no kind")?;
-    let Some(item_kind) = kind.strip_suffix("List") else {
+    let (Some(item_kind), Some(Value::Array(_))) = (kind.strip_suffix("List"), object.get("items")) else {
         text(object.get("metadata").and_then(|metadata| metadata.get("name")))
             .ok_or_else(|| format!("this {kind} has no metadata.name"))?;
         return Ok(vec![object]);
     };
-    let Some(Value::Array(items)) = object.remove("items") else { return Err(format!("this {kind} has no items")) };
+    let Some(Value::Array(items)) = object.remove("items") else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for (index, mut item) in items.into_iter().enumerate() {
         if let Value::Object(item) = &mut item
@@ -193,6 +203,14 @@ items:
         assert_eq!(lines(&documents), [6, 13, 15], "{:?}", documents.broken);
         assert_eq!(documents.broken[0].reason, "mismatched bracket '[' closed by '}'");
         assert_eq!(documents.broken[2].reason, "there is no apiVersion");
+    }
+
+    #[test]
+    fn directives_a_byte_order_mark_and_kinds_that_end_in_list_are_no_trouble() {
+        let text = "\u{feff}%YAML 1.2\n---\n{apiVersion: x/v1, kind: AccessList, metadata: {name: a}}\n";
+        let documents = Documents::parse(text.as_bytes(), Format::Yaml);
+        assert_eq!(documents.broken, []);
+        assert_eq!(names(&documents), ["a"]);
     }
 
     #[test]

@@ -8,7 +8,15 @@ use oarlock_sdk::{Action, Failure, ObjectRef, Outcome, Request, cluster, log, re
 /// The tests make other versions by putting another number in the built module.
 static VERSION: &str = "version-0000";
 
+/// The log tells at once that a call begins and ends, while what it prints comes out at its end.
 fn reconcile(request: &Request) -> Result<Outcome, Failure> {
+    log::info(format!("{VERSION} begins {}", request.target));
+    let answer = act(request);
+    log::info(format!("{VERSION} ends {}", request.target));
+    answer
+}
+
+fn act(request: &Request) -> Result<Outcome, Failure> {
     let Request { target, object, attempt, .. } = request;
     let Some(object) = object else {
         println!("{VERSION} {target} gone");
@@ -30,7 +38,7 @@ fn reconcile(request: &Request) -> Result<Outcome, Failure> {
         Some("trap") => std::process::abort(),
         Some("panic") => panic!("as asked"),
         Some("sleep") => thread::sleep(Duration::from_hours(1)),
-        Some("nap") => thread::sleep(Duration::from_millis(700)),
+        Some("nap") => thread::sleep(Duration::from_secs(2)),
         Some("exit") => std::process::exit(3),
         Some("retry") => return Err(Failure::retry("not yet")),
         Some("once-more") if *attempt < 3 => return Err(Failure::retry("not yet")),
@@ -43,6 +51,11 @@ fn reconcile(request: &Request) -> Result<Outcome, Failure> {
             log::info("at info");
             log::warn("at warn");
             log::error("at error");
+        }
+        Some("reach") => {
+            let (variables, folder) = (std::env::vars().count(), std::fs::read_dir("/").is_ok());
+            let network = std::net::TcpStream::connect("127.0.0.1:1").map_err(|error| error.kind());
+            println!("variables: {variables}, folder: {folder}, network: {network:?}");
         }
         Some("partial") => print!("no line feed"),
         Some("flood") => {
