@@ -7,7 +7,7 @@ SHELL := bash
 WASM := wasm32-wasip1
 PLUGIN_BUILD := cargo build --profile plugin --target $(WASM)
 BUILT := target/$(WASM)/plugin
-# What make built goes where make looks for it.
+# Build where the rules below look, whatever the environment says.
 export CARGO_TARGET_DIR := target
 
 .PHONY: help
@@ -37,7 +37,8 @@ run-plugin: wasm-target ## Build the default plugin anew for `make run`
 
 .PHONY: build
 build: ## Build target/release/oarlock
-	@echo "building the host: about 5 minutes the first time"
+	@command -v cc >/dev/null || { echo "a C compiler is needed: apt-get install build-essential, say"; exit 1; }
+	@[ -x target/release/oarlock ] || echo "building the host: about 5 minutes the first time"
 	@cargo build --release -p oarlock
 
 .PHONY: plugins
@@ -71,6 +72,8 @@ lint: ## Check format, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences and sources of dependencies are not checked"; fi
 
 .PHONY: wasm-target
 wasm-target:
@@ -79,11 +82,12 @@ wasm-target:
 # Debian's clang and C library for WASI, for the example in C.
 .PHONY: wasi-c
 wasi-c:
-	@if ! command -v clang >/dev/null || ! command -v wasm-ld >/dev/null || [ ! -e /usr/lib/wasm32-wasi/libc.a ]; then \
-	  command -v apt-get >/dev/null || { echo "examples/images needs clang, lld and wasi-libc"; exit 1; }; \
-	  echo "installing clang, lld and wasi-libc"; \
-	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	@if ! command -v wasm-ld >/dev/null || [ ! -e /usr/lib/wasm32-wasi/libc.a ] || \
+	    [ ! -e "$$(clang --target=wasm32-wasi --print-libgcc-file-name 2>/dev/null)" ]; then \
+	  packages="clang lld wasi-libc libclang-rt-dev-wasm32"; \
+	  as_root=; [ "$$(id -u)" = 0 ] || as_root=$$(command -v sudo) || { echo "as root: apt-get install $$packages"; exit 1; }; \
+	  command -v apt-get >/dev/null || { echo "examples/images needs clang, lld and wasi-libc for C"; exit 1; }; \
+	  echo "installing $$packages, for examples/images"; \
 	  $$as_root apt-get update -qq; \
-	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-	    clang lld wasi-libc libclang-rt-14-dev-wasm32 >/dev/null; \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
 	fi

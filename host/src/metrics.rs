@@ -26,30 +26,26 @@ pub struct Metrics {
 }
 
 /// How a reconcile ended, in controller-runtime's words.
+#[allow(non_camel_case_types, reason = "they are the values of a label")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReconcileResult {
     /// It is done until the object changes.
-    #[allow(non_camel_case_types, reason = "a label's value")]
     success,
     /// It asked to be called again.
-    #[allow(non_camel_case_types, reason = "a label's value")]
     requeue_after,
     /// It failed.
-    #[allow(non_camel_case_types, reason = "a label's value")]
     error,
 }
 
 /// What became of a plugin file.
+#[allow(non_camel_case_types, reason = "they are the values of a label")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReloadResult {
     /// It was put in force.
-    #[allow(non_camel_case_types, reason = "a label's value")]
     loaded,
     /// It could not be loaded.
-    #[allow(non_camel_case_types, reason = "a label's value")]
     failed,
     /// It was taken away.
-    #[allow(non_camel_case_types, reason = "a label's value")]
     removed,
 }
 

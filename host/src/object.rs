@@ -111,7 +111,7 @@ impl Object {
 #[derive(Clone, Debug)]
 pub struct RawObject {
     meta: ObjectMeta,
-    /// The object starts with these two members, or lacks them as items of a list do.
+    /// It has `apiVersion` and `kind`, which items of a list lack.
     typed: bool,
     json: String,
 }

@@ -1,4 +1,4 @@
-//! The way of an object through a plugin: take, call, guard, requeue.
+//! The way of an object through a plugin: take, call, print, guard, requeue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

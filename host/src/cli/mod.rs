@@ -1,4 +1,4 @@
-//! The command line, a file a subcommand.
+//! The command line, a file per subcommand.
 
 mod parse;
 mod run;

@@ -26,7 +26,7 @@ use crate::telemetry::{self, LogFormat};
 /// well; 1 if it cannot run or, with --once, if anything failed; 2 for wrong usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder with the plugins, one a .wasm file; followed live.
+    /// Folder with the plugins, a .wasm file each; followed live.
     #[arg(long, value_name = "DIR")]
     plugins: PathBuf,
 

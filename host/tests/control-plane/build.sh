@@ -3,8 +3,8 @@
 # kube-controller-manager and kubectl.
 #
 # It is $KUBEBUILDER_ASSETS where that is set. Otherwise it is built once from Debian's source package of Kubernetes
-# into a cache folder, which takes about 5 minutes on 2 cores and 1.5 GiB of disk meanwhile. That works on Debian 12 and
-# later, as root or with sudo.
+# into a cache folder, which takes about 5 minutes on 2 cores and 1.5 GiB of disk meanwhile. That works on Debian 12, as
+# root or with sudo.
 set -euo pipefail
 
 programs="etcd kube-apiserver kube-controller-manager kubectl"
@@ -26,12 +26,14 @@ if [ -n "$complete" ]; then
   exit
 fi
 
-if ! command -v apt-get >/dev/null || [ ! -f /etc/apt/sources.list.d/debian.sources ]; then
-  say "building it needs Debian 12 or later; elsewhere, set KUBEBUILDER_ASSETS to a folder with $programs"
+if ! grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release; then
+  say "building it needs Debian 12; elsewhere, set KUBEBUILDER_ASSETS to a folder with $programs"
   exit 1
 fi
 as_root=
-[ "$(id -u)" = 0 ] || as_root=sudo
+if [ "$(id -u)" != 0 ]; then
+  as_root=$(command -v sudo) || { say "it needs packages: run this as root, or install sudo"; exit 1; }
+fi
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
@@ -45,8 +47,14 @@ $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-
 say "source: Debian's package kubernetes"
 # The machine's own package sources, with source packages instead of binary ones, beside apt's own lists.
 mkdir -p "$work/lists/partial" "$work/source"
-sed 's/^Types: deb$/Types: deb-src/' /etc/apt/sources.list.d/debian.sources > "$work/source.sources"
-from_source=(-o "Dir::Etc::sourcelist=$work/source.sources" -o Dir::Etc::sourceparts=- -o "Dir::State::Lists=$work/lists"
+if [ -f /etc/apt/sources.list.d/debian.sources ]; then
+  sources=$work/source.sources
+  sed 's/^Types: deb$/Types: deb-src/' /etc/apt/sources.list.d/debian.sources > "$sources"
+else
+  sources=$work/source.list
+  sed -n 's/^deb /deb-src /p' /etc/apt/sources.list > "$sources"
+fi
+from_source=(-o "Dir::Etc::sourcelist=$sources" -o Dir::Etc::sourceparts=- -o "Dir::State::Lists=$work/lists"
   -o APT::Sandbox::User=root)
 apt-get "${from_source[@]}" update -qq >&2
 (cd "$work/source" && apt-get "${from_source[@]}" source -qq --download-only kubernetes >&2)

@@ -1,4 +1,4 @@
-//! What the host does for a guest during a call, an interface a file.
+//! What the host does for a guest during a call, a file per interface.
 
 mod cluster;
 mod log;
