@@ -1,7 +1,7 @@
 //! Compiled plugins, kept on disk so that a plugin is compiled once.
 //!
 //! An entry is the digest of the compiled code followed by that code, in a file named after the digest of the plugin's
-//! bytes and the engine's compatibility hash, which covers its settings, the processor and wasmtime's version. The
+//! bytes and a hash of the host's version and the engine's settings, the processor and wasmtime's version. The
 //! code is run as it is, so whoever can write here can run anything as the host: the folder is made with mode 0700, and
 //! one that others own or can write in is not used.
 
@@ -92,6 +92,8 @@ impl AotCache {
     fn entry(&self, engine: &Engine, plugin: &Digest) -> Option<PathBuf> {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        // Which decides how modules are made components.
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
         Some(self.folder.as_ref()?.join(format!("{plugin}-{:016x}.cwasm", hasher.finish())))
     }
 }

@@ -76,11 +76,10 @@ impl Loader {
         Self { engine: Arc::new(engine), cache, limits }
     }
 
-    /// Makes a plugin of the bytes of its file, and starts it once to see that it does.
+    /// Makes a plugin of the bytes of its file, which have that digest, and starts it once to see that it does.
     ///
     /// Compiling happens on a thread of its own.
-    pub async fn load(self: Arc<Self>, name: Arc<str>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        let digest = Digest::of(&bytes);
+    pub async fn load(self: Arc<Self>, name: Arc<str>, digest: Digest, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
         let loader = Arc::clone(&self);
         let program = tokio::task::spawn_blocking(move || loader.link(&bytes, &digest)).await;
         // It fails if compiling panics, which is a defect of the compiler that must not take the host down.

@@ -215,7 +215,7 @@ impl Reload {
                     let content = if in_force == Some(digest) {
                         Content::InForce
                     } else {
-                        Content::Loaded(loader.load(Arc::clone(&name), bytes).await)
+                        Content::Loaded(loader.load(Arc::clone(&name), digest, bytes).await)
                     };
                     Ok((digest, content))
                 }

@@ -9,6 +9,7 @@ mod api_server;
 mod bad_guests;
 mod commands;
 mod manifests;
+mod readme;
 mod reload;
 mod run;
 mod tidy;

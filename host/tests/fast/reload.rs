@@ -72,6 +72,24 @@ fn a_copy_in_pieces_that_are_closed_one_by_one_is_taken_when_it_is_whole() {
 }
 
 #[test]
+fn a_copy_that_breaks_off_and_is_done_again_slowly_is_never_called_broken() {
+    let (place, host) = running();
+    let path = place.plugins.join("print-containers.wasm");
+    let bytes = variation(1);
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    sleep(Duration::from_secs(1));
+    let mut file = File::create(&path).unwrap();
+    for chunk in bytes.chunks(30_000) {
+        file.write_all(chunk).unwrap();
+        sleep(Duration::from_secs(1));
+    }
+    drop(file);
+    reloaded(&host);
+    assert_eq!((in_force(&host), refused(&host)), (2, vec![]));
+    host.stop();
+}
+
+#[test]
 fn a_new_file_that_is_copied_slowly_is_taken_when_it_is_whole() {
     let (place, host) = running();
     let mut file = File::create(place.plugins.join("second.wasm")).unwrap();

@@ -60,8 +60,21 @@ impl fmt::Display for ObjectRef {
 
 /// Makes a plugin of a function.
 ///
-/// ```ignore
-/// reconciler!(reconcile);
+/// ```
+/// use oarlock_sdk::{Description, Failure, Outcome, Request, Watch, reconciler};
+///
+/// fn reconcile(request: &Request) -> Result<Outcome, Failure> {
+///     println!("{} changed", request.target);
+///     Ok(Outcome::done())
+/// }
+///
+/// fn describe(settings: Option<&str>) -> Result<Description, String> {
+///     if settings.is_some() {
+///         return Err("it takes no settings".into());
+///     }
+///     Ok(Description::new("example", "1.0.0", vec![Watch::all("apps/v1", "ReplicaSet")]))
+/// }
+///
 /// reconciler!(reconcile, describe = describe);
 /// ```
 ///
