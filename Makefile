@@ -38,7 +38,7 @@ run-plugin: wasm-target ## Build the default plugin anew for `make run`
 .PHONY: build
 build: ## Build target/release/oarlock
 	@command -v cc >/dev/null || { echo "a C compiler is needed: apt-get install build-essential, say"; exit 1; }
-	@[ -x target/release/oarlock ] || echo "building the host: about 5 minutes the first time"
+	@[ -x target/release/oarlock ] || echo "building the host: 5 to 10 minutes the first time"
 	@cargo build --release -p oarlock
 
 .PHONY: plugins

@@ -4,7 +4,7 @@
 //! - an object is in the queue at most once, however many events there were;
 //! - an object is not taken again before its call has ended;
 //! - what is added during a call is taken again after it;
-//! - waiting live work is taken before waiting backlog.
+//! - waiting live work is taken before waiting backlog, which yet has its turn from time to time.
 //!
 //! The queue is pure: time is passed in, and it never waits.
 
@@ -17,6 +17,10 @@ use crate::object::ObjectKey;
 pub const BACKOFF_BASE: Duration = Duration::from_millis(5);
 /// The longest delay.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(1000);
+
+/// After so many live objects in a row, one of the backlog has its turn, so that a stream of events cannot keep it waiting
+/// for ever.
+const LIVE_IN_A_ROW: u32 = 16;
 
 /// Which waiting work goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +63,8 @@ pub struct Queue {
     /// Keys by the time at which they are due; the number tells apart those of the same time.
     delayed: BTreeMap<(Instant, u64), ObjectKey>,
     next_delayed: u64,
+    /// How many live objects were taken since the last one of the backlog.
+    live_in_a_row: u32,
     waiting: usize,
     running: usize,
     jitter: fastrand::Rng,
@@ -90,6 +96,7 @@ impl Queue {
             backlog: VecDeque::new(),
             delayed: BTreeMap::new(),
             next_delayed: 0,
+            live_in_a_row: 0,
             waiting: 0,
             running: 0,
             jitter: fastrand::Rng::with_seed(seed),
@@ -197,10 +204,20 @@ impl Queue {
     }
 
     fn pop(&mut self) -> Option<ObjectKey> {
-        for (keys, priority) in [(&mut self.live, Priority::Live), (&mut self.backlog, Priority::Backlog)] {
+        let mut order = [Priority::Live, Priority::Backlog];
+        if self.live_in_a_row >= LIVE_IN_A_ROW {
+            order.reverse();
+        }
+        for priority in order {
+            let keys = match priority {
+                Priority::Live => &mut self.live,
+                Priority::Backlog => &mut self.backlog,
+            };
             while let Some(key) = keys.pop_front() {
                 let state = self.entries.get(&key).map(|entry| &entry.state);
                 if matches!(state, Some(State::Waiting(waiting)) if *waiting == priority) {
+                    self.live_in_a_row =
+                        if priority == Priority::Live { self.live_in_a_row.saturating_add(1) } else { 0 };
                     return Some(key);
                 }
             }
@@ -295,6 +312,18 @@ mod tests {
         queue.finish(&key("a"), End::Done, now);
         queue.add(&key("a"), Priority::Live);
         assert_eq!(queue.take(now).unwrap().attempt, 0);
+    }
+
+    #[test]
+    fn a_stream_of_events_does_not_keep_the_backlog_waiting_for_ever() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        queue.add(&key("backlog"), Priority::Backlog);
+        let turn = (0..100).position(|event| {
+            queue.add(&key(&format!("live-{event}")), Priority::Live);
+            taken(&mut queue, now).unwrap() == "backlog"
+        });
+        assert_eq!(turn, Some(16));
+        assert!(taken(&mut queue, now).unwrap().starts_with("live-"), "the others are not lost");
     }
 
     #[test]

@@ -100,30 +100,43 @@ impl Manifests {
             faults.push(format!("{}: {error}; its objects stay as they are", path.display()));
             self.files.extend(files.extract_if(.., |known, _| known.starts_with(&path)));
         }
+        let mut changed = false;
         for (path, format) in paths {
             let mut file = files.remove(&path).unwrap_or_default();
-            if !open.contains(&path)
-                && let Err(error) = file.read(&path, format, &self.kind)
-            {
-                faults.push(format!("{}: {error}", path.display()));
+            if !open.contains(&path) {
+                match file.read(&path, format, &self.kind) {
+                    Ok(read) => changed |= read,
+                    Err(error) => faults.push(format!("{}: {error}", path.display())),
+                }
             }
             self.files.insert(path, file);
+        }
+        // What is left is gone.
+        changed |= !files.is_empty();
+        if !changed {
+            self.tell(&faults, tally);
+            self.told.extend(faults);
+            return Vec::new();
         }
         let (wanted, doubles) = self.wanted();
         faults.extend(doubles);
         for (path, file) in &self.files {
-            faults.extend(
-                file.broken.iter().map(|Broken { line, reason }| format!("{}:{line}: {reason}", path.display())),
-            );
+            let broken = file.broken.iter();
+            faults.extend(broken.map(|Broken { line, reason }| format!("{}:{line}: {reason}", path.display())));
         }
-        for fault in &faults {
+        self.tell(&faults, tally);
+        self.told = faults.into_iter().collect();
+        self.changes(wanted)
+    }
+
+    /// Says what is wrong that was not said yet.
+    fn tell(&self, faults: &[String], tally: &Tally) {
+        for fault in faults {
             if !self.told.contains(fault) {
                 tracing::error!("a manifest cannot be taken in: {fault}");
                 tally.count_broken_document();
             }
         }
-        self.told = faults.into_iter().collect();
-        self.changes(wanted)
     }
 
     /// The selected objects of all files, and a complaint for each that is there twice: the first one counts.
@@ -195,11 +208,11 @@ impl Manifests {
 }
 
 impl File {
-    /// Reads the file if it may have changed.
-    fn read(&mut self, path: &Path, format: Format, kind: &Kind) -> io::Result<()> {
+    /// Reads the file if it may have changed. Returns whether it did.
+    fn read(&mut self, path: &Path, format: Format, kind: &Kind) -> io::Result<bool> {
         let signature = Signature::of(path)?;
         if self.signature.as_ref() == Some(&signature) {
-            return Ok(());
+            return Ok(false);
         }
         let bytes = fs::read(path)?;
         self.signature = Some(signature).filter(Signature::is_settled);
@@ -216,7 +229,7 @@ impl File {
                 before.into_iter().filter(|(key, _)| self.objects.iter().all(|(known, _)| known != key)).collect();
             self.objects.extend(kept);
         }
-        Ok(())
+        Ok(true)
     }
 }
 
