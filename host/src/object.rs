@@ -105,9 +105,8 @@ impl Object {
 ///
 /// Deserializing it finds the metadata and copies the rest as it stands: no tree and no typed struct is made of it. It
 /// does so from borrowed text only, which is how kube reads lists, and watch events whose type comes before their
-/// object, as the API server writes them. An object that lacks what the host
-/// expects is not an error here, because that would fail the whole list that it came in; [`RawObject::into_object`]
-/// tells.
+/// object, as the API server writes them. An object that lacks what the host expects is not an error here, because that
+/// would fail the whole list that it came in; [`RawObject::into_object`] tells.
 #[derive(Clone, Debug)]
 pub struct RawObject {
     meta: ObjectMeta,

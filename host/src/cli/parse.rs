@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A path at which there is something.
 pub(super) fn existing_path(text: &str) -> Result<PathBuf, String> {
@@ -26,6 +27,13 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
     };
     let number: usize = number.parse().map_err(|error| format!("{error}"))?;
     number.checked_mul(unit).ok_or_else(|| "too large".into())
+}
+
+/// A time, such as `100ms` or `1m 30s`, that the clocks can hold.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_hours(24 * 365);
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration > longest { Err("longer than a year".into()) } else { Ok(duration) }
 }
 
 /// Where to listen: `ADDRESS:PORT`, or `:PORT` for all addresses, of IPv4 alone where there is no IPv6.
@@ -55,6 +63,15 @@ mod tests {
         assert_eq!(bytes("1048576"), Ok(1 << 20));
         for text in ["", "Mi", "64MiB", "-1", "1.5Gi", "99999999999Gi"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_one_that_the_clocks_can_hold() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for text in ["", "5", "-1s", "500000000000years"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::parse::{Listen, bytes, existing_path, listen_addresses};
+use super::parse::{Listen, bytes, duration, existing_path, listen_addresses};
 use crate::config::{Config, Source};
 use crate::folder::Timing;
 use crate::plugin::Limits;
@@ -62,11 +62,11 @@ pub(super) struct Args {
     once: bool,
 
     /// Processor time that a call may take.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, help_heading = "Limits")]
     call_cpu: Duration,
 
     /// Time that a call may take in all.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Limits")]
     call_wall: Duration,
 
     /// Memory that a plugin may use.
@@ -74,11 +74,11 @@ pub(super) struct Args {
     memory: usize,
 
     /// How long a folder must be at rest before what has changed in it is read.
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = humantime::parse_duration, help_heading = "Reload")]
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration, help_heading = "Reload")]
     debounce: Duration,
 
     /// How often to look for changes that the file system did not tell of; 0s for never.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Reload")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Reload")]
     poll_interval: Duration,
 
     /// Folder for compiled plugins, or `off`. Without it: oarlock in the user's cache folder.

@@ -218,16 +218,11 @@ impl File {
         self.signature = Some(signature).filter(Signature::is_settled);
         let documents = Documents::parse(&bytes, format);
         let before = mem::take(&mut self.objects);
-        for object in documents.objects {
-            if let Some((key, manifest)) = of_kind(kind, object) {
-                self.objects.push((key, manifest));
-            }
-        }
+        self.objects = documents.objects.into_iter().filter_map(|object| of_kind(kind, object)).collect();
         self.broken = documents.broken;
         if !self.broken.is_empty() {
-            let kept: Vec<_> =
-                before.into_iter().filter(|(key, _)| self.objects.iter().all(|(known, _)| known != key)).collect();
-            self.objects.extend(kept);
+            let found: HashSet<_> = self.objects.iter().map(|(key, _)| key.clone()).collect();
+            self.objects.extend(before.into_iter().filter(|(key, _)| !found.contains(key)));
         }
         Ok(true)
     }
@@ -331,9 +326,9 @@ impl Listing {
         if self.above.contains(&id) {
             return Ok(());
         }
-        self.above.push(id);
         let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
+        self.above.push(id);
         for entry in entries {
             let path = entry.path();
             let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
