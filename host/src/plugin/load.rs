@@ -1,7 +1,9 @@
 //! From the bytes of a file to a plugin that can be called: told apart, made a component, compiled, linked, checked.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use wasi_preview1_component_adapter_provider as adapter;
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::{Component, InstancePre};
@@ -47,6 +49,9 @@ pub enum LoadError {
     /// It cannot be compiled.
     #[error("it does not compile: {0}")]
     Compile(String),
+    /// Loading it panicked.
+    #[error("loading it panicked, which is a defect of the host or of its compiler; the panic is on stderr")]
+    Panicked,
     /// It is a component that exports or imports other things than a plugin.
     #[error("it does not fit the world oarlock:plugin/reconciler@0.1.0, nor is it a command: {0}")]
     Link(String),
@@ -80,13 +85,17 @@ impl Loader {
     ///
     /// Compiling happens on a thread of its own.
     pub async fn load(self: Arc<Self>, name: Arc<str>, digest: Digest, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        let loader = Arc::clone(&self);
-        let program = tokio::task::spawn_blocking(move || loader.link(&bytes, &digest)).await;
-        // It fails if compiling panics, which is a defect of the compiler that must not take the host down.
-        let program = program.map_err(|panic| LoadError::Compile(panic.to_string()))??;
-        let plugin = Plugin { name, digest, program, engine: Arc::clone(&self.engine), limits: self.limits };
-        check(&plugin).await?;
-        Ok(plugin)
+        let load = async {
+            let loader = Arc::clone(&self);
+            let program = tokio::task::spawn_blocking(move || loader.link(&bytes, &digest)).await;
+            // It fails if compiling panics.
+            let program = program.map_err(|_| LoadError::Panicked)??;
+            let plugin = Plugin { name, digest, program, engine: Arc::clone(&self.engine), limits: self.limits };
+            check(&plugin).await?;
+            Ok(plugin)
+        };
+        // A defect of the compiler or the host is the matter of this plugin alone.
+        AssertUnwindSafe(load).catch_unwind().await.unwrap_or(Err(LoadError::Panicked))
     }
 
     fn link(&self, bytes: &[u8], digest: &Digest) -> Result<Program, LoadError> {

@@ -4,6 +4,7 @@
 //! stays, and the failure is told once, when the file has been at rest for a while, because it may only be half written.
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -145,7 +146,8 @@ impl Reload {
             tokio::select! {
                 Some(reading) = self.readings.join_next() => match reading {
                     Ok(reading) => self.heed(reading).await?,
-                    Err(error) => tracing::error!("loading a plugin panicked, which is a defect of the host: {error}"),
+                    // It is a task of the host that panicked, and no task may end unnoticed.
+                    Err(error) => if let Ok(panic) = error.try_into_panic() { resume_unwind(panic) },
                 },
                 open = self.watch.next() => self.look(&open).await?,
                 () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now).into()), if tell_at.is_some() => {}

@@ -8,6 +8,9 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use oarlock::folder::Timing;
+use oarlock::plugin::{AotCache, Change, Engine, Limits, Loader, Reload};
+
 use crate::support::host::{Host, Workplace};
 use crate::support::{plugins, poll, probe, replica_set, write_whole};
 
@@ -465,4 +468,21 @@ fn compiled_plugins_are_kept_and_a_corrupt_entry_is_compiled_again() {
     let finished = once();
     assert!(finished.stderr.iter().all(|line| !line.contains("corrupt")), "{finished}");
     assert!(fs::read_dir(&place.plugins).unwrap().count() == 1, "nothing is kept in the plugin folder");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_whose_loading_panics_is_refused_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    write_whole(&folder.path().join("probe.wasm"), &plugins::probe(1));
+    // A time that no clock can hold, which the command line does not let through.
+    let limits = Limits { cpu: Duration::from_secs(1), wall: Duration::MAX, memory: 64 << 20 };
+    let loader = Loader::new(Engine::new().unwrap(), AotCache::off(), limits);
+    let timing = Timing { debounce: Duration::from_millis(100), poll: Duration::ZERO };
+    let (sender, mut changes) = tokio::sync::mpsc::channel(16);
+    let reload = Reload::new(folder.path(), timing, Duration::ZERO, loader, sender).unwrap();
+    tokio::spawn(reload.run());
+    let Some(Change::Failed { name, reason, .. }) = changes.recv().await else { panic!("it is refused") };
+    assert_eq!(&*name, "probe");
+    assert!(reason.starts_with("loading it panicked"), "{reason}");
+    assert!(matches!(changes.recv().await, Some(Change::Started)), "and holds nothing up");
 }
