@@ -7,6 +7,8 @@ SHELL := bash
 WASM := wasm32-wasip1
 PLUGIN_BUILD := cargo build --profile plugin --target $(WASM)
 BUILT := target/$(WASM)/plugin
+# The examples with a grant file.
+CONTROLLERS := copy-config default-deny label-defaulter ttl website
 # Build where the rules below look, whatever the environment says.
 export CARGO_TARGET_DIR := target
 
@@ -44,10 +46,14 @@ build: ## Build target/release/oarlock
 .PHONY: plugins
 plugins: wasm-target wasi-c ## Build every plugin of plugins/ and examples/ as target/plugins/NAME.wasm
 	@echo "building the plugins"
-	@$(PLUGIN_BUILD) -p print-containers -p replicas
+	@$(PLUGIN_BUILD) -p print-containers -p replicas $(CONTROLLERS:%=-p %)
 	@mkdir -p target/plugins
 	@cp $(BUILT)/print_containers.wasm target/plugins/print-containers.wasm
 	@cp $(BUILT)/replicas.wasm target/plugins/replicas.wasm
+	@for name in $(CONTROLLERS); do \
+	  cp examples/$$name/$$name.yaml target/plugins/$$name.yaml; \
+	  cp $(BUILT)/$${name//-/_}.wasm target/plugins/$$name.wasm; \
+	done
 	@clang --target=wasm32-wasi -O2 -Wall -Wextra -Werror -o target/plugins/images.wasm examples/images/images.c
 
 .PHONY: test-guests

@@ -1,6 +1,9 @@
-//! The newest version of every object, and what an event changes about it.
+//! The newest version of every object that a watch selects, and what an event changes about it.
+//!
+//! What the host itself has written is put in at once, and the watch tells of it later. Until it has, what it tells of
+//! that object is older than what was written, and is passed over: nobody is given a version older than one before.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::object::{Object, ObjectKey};
@@ -16,8 +19,24 @@ pub enum Event {
     InitDone,
     /// An object was created or changed.
     Apply(Object),
-    /// An object was deleted.
-    Delete(ObjectKey),
+    /// An object was deleted, or is not selected any more.
+    Delete {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid; empty if it is not known.
+        uid: Box<str>,
+    },
+}
+
+/// An object that is not what it was: new, of another version, or gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Which object.
+    pub key: &'a ObjectKey,
+    /// None: it is new.
+    pub before: Option<&'a Object>,
+    /// None: it is gone.
+    pub after: Option<&'a Object>,
 }
 
 /// The newest version of every object.
@@ -27,49 +46,115 @@ pub struct Cache {
     /// The objects of the list that is coming in.
     listing: Option<HashSet<ObjectKey>>,
     listed: bool,
+    /// What the host has written and the watch has not told of yet.
+    written: HashMap<ObjectKey, Written>,
+    /// The keys by the uid of the controlling owner. None: nobody asks for that.
+    by_owner: Option<HashMap<Box<str>, BTreeSet<ObjectKey>>>,
+}
+
+#[derive(Debug)]
+enum Written {
+    /// This resource version.
+    Version(Box<str>),
+    /// The end of the object with this uid.
+    Gone(Box<str>),
 }
 
 impl Cache {
-    /// Takes in an event and calls `changed` with the key of each object that is not what it was: new, of another
-    /// version, or gone. A list that repeats what is known changes nothing.
-    pub fn apply(&mut self, event: Event, mut changed: impl FnMut(&ObjectKey)) {
+    /// Takes in an event and calls `changed` for each object that is not what it was. A list that repeats what is known
+    /// changes nothing.
+    pub fn apply(&mut self, event: Event, mut changed: impl FnMut(Change<'_>)) {
         match event {
-            Event::Init => self.listing = Some(HashSet::new()),
+            Event::Init => {
+                self.listing = Some(HashSet::new());
+                // The list is asked for after this, and so has what was written before.
+                self.written.clear();
+            }
             Event::InitApply(object) => {
                 if let Some(listing) = &mut self.listing {
                     listing.insert(object.key.clone());
                 }
-                self.put(object, changed);
+                self.told(object, changed);
             }
             Event::InitDone => {
                 self.listed = true;
-                if let Some(listing) = self.listing.take() {
-                    self.objects.retain(|key, _| {
-                        let stays = listing.contains(key);
-                        if !stays {
-                            changed(key);
-                        }
-                        stays
-                    });
+                let Some(listing) = self.listing.take() else { return };
+                let is_gone = |key: &&ObjectKey| !listing.contains(*key) && !self.written.contains_key(*key);
+                let gone: Vec<_> = self.objects.keys().filter(is_gone).cloned().collect();
+                for key in gone {
+                    self.remove(&key, &mut changed);
                 }
             }
-            Event::Apply(object) => self.put(object, changed),
-            Event::Delete(key) => {
-                if self.objects.remove(&key).is_some() {
-                    changed(&key);
+            Event::Apply(object) => self.told(object, changed),
+            Event::Delete { key, uid } => {
+                match self.written.get(&key) {
+                    Some(Written::Version(_))
+                        if !uid.is_empty() && self.objects.get(&key).is_some_and(|known| known.uid != uid) =>
+                    {
+                        // It was made anew since.
+                        return;
+                    }
+                    Some(_) => drop(self.written.remove(&key)),
+                    None => {}
                 }
+                self.remove(&key, &mut changed);
             }
         }
     }
 
-    fn put(&mut self, object: Object, mut changed: impl FnMut(&ObjectKey)) {
+    /// Takes in what the host has written.
+    pub fn wrote(&mut self, object: Object, changed: impl FnMut(Change<'_>)) {
+        let known = self.objects.get(&object.key);
+        if known.is_some_and(|known| !is_older(&known.resource_version, &object.resource_version)) {
+            // The watch was faster.
+            return;
+        }
+        self.written.insert(object.key.clone(), Written::Version(object.resource_version.clone()));
+        self.put(object, changed);
+    }
+
+    /// Takes in that the host has deleted the object with this uid, or that it is not selected any more.
+    pub fn wrote_end(&mut self, key: &ObjectKey, uid: &str, mut changed: impl FnMut(Change<'_>)) {
+        if self.objects.get(key).is_some_and(|known| *known.uid == *uid) {
+            self.written.insert(key.clone(), Written::Gone(uid.into()));
+            self.remove(key, &mut changed);
+        }
+    }
+
+    fn told(&mut self, object: Object, changed: impl FnMut(Change<'_>)) {
+        let is_overtaken = match self.written.get(&object.key) {
+            Some(Written::Version(version)) => is_older(&object.resource_version, version),
+            Some(Written::Gone(uid)) => object.uid == *uid,
+            None => false,
+        };
+        if !is_overtaken {
+            self.written.remove(&object.key);
+            self.put(object, changed);
+        }
+    }
+
+    fn put(&mut self, object: Object, mut changed: impl FnMut(Change<'_>)) {
         let known = self.objects.get(&object.key);
         if known.is_some_and(|known| known.is_same_version(&object)) {
             return;
         }
-        let key = object.key.clone();
-        changed(&key);
-        self.objects.insert(key, Arc::new(object));
+        let (key, object) = (object.key.clone(), Arc::new(object));
+        let before = self.objects.insert(key.clone(), Arc::clone(&object));
+        if let Some(index) = &mut self.by_owner {
+            if let Some(before) = &before {
+                unindex(index, before);
+            }
+            enter(index, &object);
+        }
+        changed(Change { key: &key, before: before.as_deref(), after: Some(&object) });
+    }
+
+    fn remove(&mut self, key: &ObjectKey, changed: &mut impl FnMut(Change<'_>)) {
+        let Some(before) = self.objects.remove(key) else { return };
+        if let Some(index) = &mut self.by_owner {
+            unindex(index, &before);
+        }
+        changed(Change { key, before: Some(&before), after: None });
     }
 
     /// The object as it is now. None: there is none of that name.
@@ -77,9 +162,24 @@ impl Cache {
         self.objects.get(key)
     }
 
-    /// Every object there is, in the order of namespace and name.
-    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.objects.keys()
+    /// Every object, in the order of namespace and name.
+    pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.values()
+    }
+
+    /// From now on, [`Cache::owned_by`] answers.
+    pub fn index_owners(&mut self) {
+        if self.by_owner.is_none() {
+            let mut index = HashMap::new();
+            self.objects.values().for_each(|object| enter(&mut index, object));
+            self.by_owner = Some(index);
+        }
+    }
+
+    /// The objects that are controlled by the owner with this uid, if [`Cache::index_owners`] was called.
+    pub fn owned_by(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
+        let keys = self.by_owner.as_ref().and_then(|index| index.get(uid)).into_iter().flatten();
+        keys.filter_map(|key| self.objects.get(key))
     }
 
     /// How many objects there are.
@@ -98,9 +198,36 @@ impl Cache {
     }
 }
 
+fn enter(index: &mut HashMap<Box<str>, BTreeSet<ObjectKey>>, object: &Object) {
+    if let Some(owner) = &object.owner {
+        index.entry(owner.uid.clone()).or_default().insert(object.key.clone());
+    }
+}
+
+fn unindex(index: &mut HashMap<Box<str>, BTreeSet<ObjectKey>>, object: &Object) {
+    if let Some(owner) = &object.owner
+        && let Some(keys) = index.get_mut(&owner.uid)
+    {
+        keys.remove(&object.key);
+        if keys.is_empty() {
+            index.remove(&owner.uid);
+        }
+    }
+}
+
+/// Whether the first resource version is older than the second. They are numbers that grow (KEP-5504); where they are
+/// not, only an equal one counts as no older.
+fn is_older(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version < than,
+        _ => version != than,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::{Gvk, Owner};
 
     fn object(name: &str, uid: &str, resource_version: &str) -> Object {
         Object {
@@ -108,14 +235,30 @@ mod tests {
             uid: uid.into(),
             resource_version: resource_version.into(),
             deleting: false,
+            owner: None,
+            finalizers: [].into(),
             json: "{}".into(),
         }
+    }
+
+    fn delete(key: &ObjectKey, uid: &str) -> Event {
+        Event::Delete { key: key.clone(), uid: uid.into() }
+    }
+
+    fn wrote(cache: &mut Cache, object: Object) -> bool {
+        let mut changes = false;
+        cache.wrote(object, |_| changes = true);
+        changes
+    }
+
+    fn version(cache: &Cache) -> Option<&str> {
+        cache.get(&ObjectKey::new(Some("default"), "a")).map(|object| &*object.resource_version)
     }
 
     fn apply(cache: &mut Cache, events: Vec<Event>) -> Vec<String> {
         let mut changed = Vec::new();
         for event in events {
-            cache.apply(event, |key| changed.push(key.name().to_owned()));
+            cache.apply(event, |change| changed.push(change.key.name().to_owned()));
         }
         changed.sort();
         changed
@@ -159,7 +302,62 @@ mod tests {
         let key = ObjectKey::new(Some("default"), "a");
         let events = || vec![Event::Apply(object("a", "u", "1")), Event::Apply(object("a", "u", "1"))];
         assert_eq!(apply(&mut cache, events()), ["a"]);
-        assert_eq!(apply(&mut cache, vec![Event::Delete(key.clone()), Event::Delete(key)]), ["a"]);
+        assert_eq!(apply(&mut cache, vec![delete(&key, "u"), delete(&key, "u")]), ["a"]);
         assert_eq!(apply(&mut cache, events()), ["a"]);
+    }
+
+    #[test]
+    fn what_was_written_is_there_at_once_and_nothing_older_comes_after_it() {
+        let mut cache = Cache::default();
+        apply(&mut cache, vec![Event::Init, Event::InitApply(object("a", "u", "3")), Event::InitDone]);
+        assert!(wrote(&mut cache, object("a", "u", "7")));
+        assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "5"))]), [""; 0]);
+        assert_eq!(version(&cache), Some("7"));
+        assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "7"))]), [""; 0], "the echo is no change");
+        assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "8"))]), ["a"]);
+        assert!(!wrote(&mut cache, object("a", "u", "7")), "the watch was faster");
+        assert_eq!(version(&cache), Some("8"));
+    }
+
+    #[test]
+    fn what_was_written_during_a_list_that_does_not_have_it_stays() {
+        let mut cache = Cache::default();
+        apply(&mut cache, vec![Event::Init]);
+        wrote(&mut cache, object("a", "u", "7"));
+        assert_eq!(apply(&mut cache, vec![Event::InitApply(object("a", "u", "3")), Event::InitDone]), [""; 0]);
+        assert_eq!(version(&cache), Some("7"));
+        apply(&mut cache, vec![Event::Init, Event::InitDone]);
+        assert_eq!(version(&cache), None, "a list that was begun later does not have it because it is gone");
+    }
+
+    #[test]
+    fn what_was_deleted_stays_so_until_it_is_made_anew() {
+        let mut cache = Cache::default();
+        let key = ObjectKey::new(Some("default"), "a");
+        apply(&mut cache, vec![Event::Apply(object("a", "u", "3"))]);
+        cache.wrote_end(&key, "u", |change| assert!(change.after.is_none()));
+        assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "4"))]), [""; 0]);
+        wrote(&mut cache, object("a", "v", "9"));
+        assert_eq!(apply(&mut cache, vec![delete(&key, "u")]), [""; 0], "the end of the one before");
+        assert_eq!(version(&cache), Some("9"));
+        assert_eq!(apply(&mut cache, vec![delete(&key, "v")]), ["a"]);
+    }
+
+    #[test]
+    fn objects_are_found_by_their_owner_as_it_changes() {
+        let owned = |name: &str, version: &str, owner: &str| {
+            let owner = Owner { gvk: Gvk::new("v1", "Pod"), name: "o".into(), uid: owner.into() };
+            Object { owner: Some(Box::new(owner)), ..object(name, "u", version) }
+        };
+        let names = |cache: &Cache, uid: &str| -> Vec<_> {
+            cache.owned_by(uid).map(|object| object.key.name().to_owned()).collect()
+        };
+        let mut cache = Cache::default();
+        apply(&mut cache, vec![Event::Apply(owned("a", "1", "x"))]);
+        cache.index_owners();
+        apply(&mut cache, vec![Event::Apply(owned("b", "1", "x"))]);
+        assert_eq!(names(&cache, "x"), ["a", "b"]);
+        apply(&mut cache, vec![Event::Apply(owned("a", "2", "y")), delete(&ObjectKey::new(Some("default"), "b"), "u")]);
+        assert_eq!((names(&cache, "x"), names(&cache, "y")), (vec![], vec!["a".to_owned()]));
     }
 }

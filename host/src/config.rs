@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::cluster::ClusterOptions;
 use crate::folder::Timing;
 use crate::plugin::Limits;
-use crate::source::Selection;
-use crate::source::cluster::ClusterOptions;
+use crate::selector::Scope;
 
 /// What the host is to do.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where objects come from.
     pub source: Source,
-    /// Which of them.
-    pub selection: Selection,
+    /// Which of them, at most.
+    pub scope: Scope,
     /// The folder with the plugins.
     pub plugins: PathBuf,
     /// What a plugin may use.
@@ -25,6 +25,8 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Whether to end when everything there is has been reconciled.
     pub once: bool,
+    /// Whether nothing of what plugins ask for is done, but shown.
+    pub dry_run: bool,
     /// Where health and metrics are served, the first address that can be had. None: nowhere.
     pub admin: Option<Vec<SocketAddr>>,
 }
@@ -35,5 +37,10 @@ pub enum Source {
     /// A cluster.
     Cluster(ClusterOptions),
     /// A file or a folder of manifests, taken as the cluster.
-    Manifests(PathBuf),
+    Manifests {
+        /// The file or folder.
+        path: PathBuf,
+        /// Where objects that plugins have changed are written. None: nowhere.
+        output: Option<PathBuf>,
+    },
 }

@@ -9,25 +9,36 @@
 //! ```
 
 // Leaves.
+pub mod diff;
 pub mod digest;
 pub mod folder;
+pub mod hot_loop;
 pub mod metrics;
+pub mod nearest;
 pub mod object;
 pub mod output;
+pub mod rbac;
 pub mod selector;
 pub mod tally;
 pub mod tasks;
+pub mod grant;
 
 // The way of an object.
+pub mod cluster;
 pub mod cache;
 pub mod source;
 pub mod queue;
+pub mod reads;
 pub mod plugin;
+pub mod rights;
 pub mod dispatch;
+pub mod watches;
 pub mod action;
+pub mod reader;
 pub mod worker;
 
 // What runs it.
+pub mod admission;
 pub mod supervisor;
 pub mod config;
 pub mod progress;

@@ -23,6 +23,8 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     reconcile_seconds: Family<ControllerLabels, Histogram>,
     reloads: Family<ReloadLabels, Counter>,
+    actions: Family<ActionLabels, Counter>,
+    denials: Family<DenialLabels, Counter>,
 }
 
 /// How a reconcile ended, in controller-runtime's words.
@@ -47,6 +49,31 @@ pub enum ReloadResult {
     failed,
     /// It was taken away.
     removed,
+}
+
+/// What became of an action.
+#[allow(non_camel_case_types, reason = "they are the values of a label")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ActionResult {
+    /// It was done.
+    done,
+    /// It was only tried, as a dry run.
+    dry_run,
+    /// It failed.
+    failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabels {
+    plugin: Arc<str>,
+    action: &'static str,
+    result: ActionResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DenialLabels {
+    plugin: Arc<str>,
+    verb: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,7 +117,10 @@ impl Default for Metrics {
             reconcile_seconds.clone(),
         );
         registry.register("oarlock_plugin_reloads", "Plugin files loaded, refused and removed", reloads.clone());
-        Self { registry, reconciles, reconcile_seconds, reloads }
+        let (actions, denials) = (Family::default(), Family::default());
+        registry.register("oarlock_plugin_actions", "Actions by plugin, verb and result", actions.clone());
+        registry.register("oarlock_plugin_denials", "Actions and reads that were not granted", denials.clone());
+        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials }
     }
 }
 
@@ -110,6 +140,16 @@ impl Metrics {
     /// Counts what became of a file of that plugin.
     pub fn reload(&self, plugin: &Arc<str>, result: ReloadResult) {
         self.reloads.get_or_create(&ReloadLabels { plugin: Arc::clone(plugin), result }).inc();
+    }
+
+    /// Counts an action of that plugin, by the verb that it needs.
+    pub fn action(&self, plugin: &Arc<str>, action: &'static str, result: ActionResult) {
+        self.actions.get_or_create(&ActionLabels { plugin: Arc::clone(plugin), action, result }).inc();
+    }
+
+    /// Counts that the plugin wanted what it is not granted.
+    pub fn denial(&self, plugin: &Arc<str>, verb: &'static str) {
+        self.denials.get_or_create(&DenialLabels { plugin: Arc::clone(plugin), verb }).inc();
     }
 
     /// All metrics in the Prometheus text format, as OpenMetrics 1.0 describes it.

@@ -1,6 +1,7 @@
 //! Kubernetes objects as the host holds them: a key, the few fields it goes by, and JSON that it passes on unread.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,48 +9,86 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+/// Group, version and kind, as a manifest writes them; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Gvk(Arc<(Box<str>, Box<str>)>);
+
+impl Gvk {
+    /// What has this `apiVersion`, such as `apps/v1` or `v1`, and this `kind`.
+    pub fn new(api_version: &str, kind: &str) -> Self {
+        Self(Arc::new((api_version.into(), kind.into())))
+    }
+
+    /// `apps/v1 ReplicaSet`, what a plugin watches that does not say otherwise.
+    pub fn replica_set() -> Self {
+        Self::new("apps/v1", "ReplicaSet")
+    }
+
+    /// Group and version: `apps/v1`, `v1`.
+    pub fn api_version(&self) -> &str {
+        &self.0.0
+    }
+
+    /// `ReplicaSet`.
+    pub fn kind(&self) -> &str {
+        &self.0.1
+    }
+
+    /// The API group; empty for the core group.
+    pub fn group(&self) -> &str {
+        self.api_version().split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// The version within the group.
+    pub fn version(&self) -> &str {
+        self.api_version().split_once('/').map_or(self.api_version(), |(_, version)| version)
+    }
+
+    /// Whether both are the same kind of objects, maybe in different versions.
+    pub fn is_same_kind(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.group() == other.group()
+    }
+}
+
+impl fmt::Display for Gvk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.api_version(), self.kind())
+    }
+}
+
 /// A kind of object that the API server serves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {
-    /// Group and version as a manifest writes them: `apps/v1`, `v1`.
-    pub api_version: String,
-    /// As a manifest writes it: `ReplicaSet`.
-    pub kind: String,
+    /// What manifests call it.
+    pub gvk: Gvk,
     /// The name in URLs and RBAC rules: `replicasets`.
-    pub plural: String,
+    pub plural: Box<str>,
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
 }
 
-impl Kind {
-    /// `apps/v1 ReplicaSet`, what a plugin watches that does not say otherwise.
-    pub fn replica_set() -> Self {
-        Self {
-            api_version: "apps/v1".into(),
-            kind: "ReplicaSet".into(),
-            plural: "replicasets".into(),
-            namespaced: true,
-        }
-    }
-
-    /// Whether a manifest with these two fields is of this kind.
-    pub fn is(&self, api_version: &str, kind: &str) -> bool {
-        self.kind == kind && self.api_version == api_version
-    }
-
-    /// API group, empty for the core group, and version.
-    fn group_version(&self) -> (&str, &str) {
-        self.api_version.split_once('/').unwrap_or(("", &self.api_version))
-    }
-}
-
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.api_version, self.kind)
+        self.gvk.fmt(f)
     }
 }
 
-/// Names one object; cheap to clone.
+/// Names one object of any kind; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub gvk: Gvk,
+    /// Which of that kind.
+    pub key: ObjectKey,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.gvk.kind(), self.key)
+    }
+}
+
+/// Names one object within its kind; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey(Arc<(Option<Box<str>>, Box<str>)>);
 
@@ -79,8 +118,17 @@ impl fmt::Display for ObjectKey {
     }
 }
 
+/// Which part of an object a change is about; the other one is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// All but the status.
+    Main,
+    /// The status, and nothing else.
+    Status,
+}
+
 /// One version of one object.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// Which object.
     pub key: ObjectKey,
@@ -90,11 +138,48 @@ pub struct Object {
     pub resource_version: Box<str>,
     /// It has a `metadata.deletionTimestamp`.
     pub deleting: bool,
+    /// The owner that controls it, where there is one.
+    pub owner: Option<Box<Owner>>,
+    /// `metadata.finalizers`.
+    pub finalizers: Box<[Box<str>]>,
     /// The object as the API server sent it, without `metadata.managedFields`, with `apiVersion` and `kind`.
     pub json: Box<str>,
 }
 
+/// The owner reference that says `controller: true`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The kind of the owner.
+    pub gvk: Gvk,
+    /// Its name; it is cluster-scoped, or in the namespace of what it owns.
+    pub name: Box<str>,
+    /// Its uid.
+    pub uid: Box<str>,
+}
+
 impl Object {
+    /// `metadata.labels`.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.metadata("labels")
+    }
+
+    /// `metadata.annotations`.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.metadata("annotations")
+    }
+
+    fn metadata(&self, name: &str) -> BTreeMap<String, String> {
+        let head: Head<'_> = serde_json::from_str(&self.json).unwrap_or_default();
+        let metadata = head.metadata.map(|raw| serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get()));
+        let value = metadata.and_then(Result::ok).and_then(|metadata| metadata.get(name).map(|value| value.get()));
+        value.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// Whether it has that finalizer.
+    pub fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.finalizers.iter().any(|had| **had == *finalizer)
+    }
+
     /// Whether `other` is the same version of the same object, so that there is nothing new to reconcile.
     pub fn is_same_version(&self, other: &Self) -> bool {
         !self.resource_version.is_empty() && self.resource_version == other.resource_version && self.uid == other.uid
@@ -110,6 +195,7 @@ impl Object {
 #[derive(Clone, Debug)]
 pub struct RawObject {
     meta: ObjectMeta,
+    owner: Option<Box<Owner>>,
     /// It has `apiVersion` and `kind`, which items of a list lack.
     typed: bool,
     json: String,
@@ -117,10 +203,10 @@ pub struct RawObject {
 
 impl RawObject {
     /// The object, with `apiVersion` and `kind` put in where they were left out. None: it has no name.
-    pub fn into_object(mut self, kind: &Kind) -> Option<Object> {
+    pub fn into_object(mut self, gvk: &Gvk) -> Option<Object> {
         let name = self.meta.name.as_deref()?;
         if !self.typed {
-            let mut head = format!(r#"{{"apiVersion":"{}","kind":"{}""#, kind.api_version, kind.kind);
+            let mut head = format!(r#"{{"apiVersion":"{}","kind":"{}""#, gvk.api_version(), gvk.kind());
             if self.json[1..].trim_start() != "}" {
                 head.push(',');
             }
@@ -131,6 +217,8 @@ impl RawObject {
             uid: self.meta.uid.unwrap_or_default().into(),
             resource_version: self.meta.resource_version.unwrap_or_default().into(),
             deleting: self.meta.deletion_timestamp.is_some(),
+            owner: self.owner,
+            finalizers: self.meta.finalizers.unwrap_or_default().into_iter().map(String::into_boxed_str).collect(),
             json: self.json.into_boxed_str(),
         })
     }
@@ -146,6 +234,12 @@ impl<'de> Deserialize<'de> for RawObject {
             Some((start, end)) => [&text[..start], &text[end..]].concat(),
             None => text.to_owned(),
         };
+        let owners =
+            metadata.owner_references.and_then(|raw| serde_json::from_str::<Vec<OwnerHead<'_>>>(raw.get()).ok());
+        let owner = owners.into_iter().flatten().find(|owner| owner.controller == Some(true)).map(|owner| {
+            let gvk = Gvk::new(&owner.api_version, &owner.kind);
+            Box::new(Owner { gvk, name: owner.name.into(), uid: owner.uid.into() })
+        });
         let owned = |field: Option<Cow<'_, str>>| field.map(Cow::into_owned);
         Ok(Self {
             meta: ObjectMeta {
@@ -153,9 +247,11 @@ impl<'de> Deserialize<'de> for RawObject {
                 name: owned(metadata.name),
                 uid: owned(metadata.uid),
                 resource_version: owned(metadata.resource_version),
+                finalizers: metadata.finalizers.and_then(|raw| serde_json::from_str(raw.get()).ok()),
                 deletion_timestamp: metadata.deletion_timestamp.and_then(|raw| serde_json::from_str(raw.get()).ok()),
                 ..ObjectMeta::default()
             },
+            owner,
             typed: head.api_version.is_some() && head.kind.is_some(),
             json,
         })
@@ -167,13 +263,13 @@ impl kube::Resource for RawObject {
     type Scope = kube::core::DynamicResourceScope;
 
     fn kind(kind: &Kind) -> Cow<'_, str> {
-        Cow::Borrowed(&kind.kind)
+        Cow::Borrowed(kind.gvk.kind())
     }
     fn group(kind: &Kind) -> Cow<'_, str> {
-        Cow::Borrowed(kind.group_version().0)
+        Cow::Borrowed(kind.gvk.group())
     }
     fn version(kind: &Kind) -> Cow<'_, str> {
-        Cow::Borrowed(kind.group_version().1)
+        Cow::Borrowed(kind.gvk.version())
     }
     fn plural(kind: &Kind) -> Cow<'_, str> {
         Cow::Borrowed(&kind.plural)
@@ -211,7 +307,25 @@ struct Metadata<'a> {
     #[serde(borrow)]
     deletion_timestamp: Option<&'a RawValue>,
     #[serde(borrow)]
+    finalizers: Option<&'a RawValue>,
+    #[serde(borrow)]
+    owner_references: Option<&'a RawValue>,
+    #[serde(borrow)]
     managed_fields: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnerHead<'a> {
+    #[serde(borrow)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+    controller: Option<bool>,
 }
 
 /// Where the member `name` with this `value` stands in `text`, with the one comma that goes with it. None if it is
@@ -239,7 +353,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Object {
-        serde_json::from_str::<RawObject>(text).unwrap().into_object(&Kind::replica_set()).unwrap()
+        serde_json::from_str::<RawObject>(text).unwrap().into_object(&Gvk::replica_set()).unwrap()
     }
 
     #[test]
@@ -262,7 +376,7 @@ mod tests {
     fn an_object_with_nothing_but_managed_fields_in_its_metadata_stays_json() {
         let raw: RawObject = serde_json::from_str(r#"{"metadata":{"managedFields":[]}}"#).unwrap();
         assert_eq!(raw.json, r#"{"metadata":{}}"#);
-        assert!(raw.into_object(&Kind::replica_set()).is_none(), "it has no name");
+        assert!(raw.into_object(&Gvk::replica_set()).is_none(), "it has no name");
     }
 
     #[test]
@@ -272,7 +386,7 @@ mod tests {
             "items": [{"metadata": {"name": "a", "namespace": "default", "resourceVersion": "5", "uid": "u"}}],
         });
         let list: ObjectList<RawObject> = serde_json::from_str(&list.to_string()).unwrap();
-        let object = list.items.into_iter().next().unwrap().into_object(&Kind::replica_set()).unwrap();
+        let object = list.items.into_iter().next().unwrap().into_object(&Gvk::replica_set()).unwrap();
         assert_eq!(object.key.to_string(), "default/a");
         assert_eq!((&*object.uid, &*object.resource_version, object.deleting), ("u", "5", false));
         assert_eq!(
@@ -288,7 +402,25 @@ mod tests {
         let WatchEvent::Modified(raw) = serde_json::from_str::<WatchEvent<RawObject>>(line).unwrap() else {
             panic!("a modification");
         };
-        assert!(raw.into_object(&Kind::replica_set()).unwrap().deleting);
+        assert!(raw.into_object(&Gvk::replica_set()).unwrap().deleting);
+    }
+
+    #[test]
+    fn the_controlling_owner_finalizers_and_labels_are_found() {
+        let object = parse(
+            r#"{"metadata":{"name":"a","finalizers":["x/y"],"labels":{"app":"w\u0065b"},"ownerReferences":[
+                {"apiVersion":"v1","kind":"Pod","name":"other","uid":"1"},
+                {"apiVersion":"example.com/v1","kind":"Website","name":"site","uid":"2","controller":true}]}}"#,
+        );
+        let owner = object.owner.as_deref().unwrap();
+        assert_eq!(
+            (owner.gvk.group(), owner.gvk.version(), &*owner.name, &*owner.uid),
+            ("example.com", "v1", "site", "2")
+        );
+        assert!(object.has_finalizer("x/y") && !object.has_finalizer("x"));
+        assert_eq!(object.labels(), BTreeMap::from([("app".into(), "web".into())]));
+        assert_eq!(object.annotations(), BTreeMap::new());
+        assert_eq!(Gvk::new("v1", "Pod").group(), "");
     }
 
     #[test]
@@ -296,7 +428,7 @@ mod tests {
         assert_eq!(parse(r#"{"metadata":{"name":"a\u002db"}}"#).key.name(), "a-b");
         for text in ["{}", "[]", "3", r#"{"metadata":[1]}"#, r#"{"metadata":{"name":7}}"#] {
             let raw: RawObject = serde_json::from_str(text).unwrap();
-            assert!(raw.into_object(&Kind::replica_set()).is_none(), "{text}");
+            assert!(raw.into_object(&Gvk::replica_set()).is_none(), "{text}");
         }
     }
 }

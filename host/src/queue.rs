@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::object::ObjectKey;
+use crate::object::ObjectRef;
 
 /// The delay after the first failure of an object; each further one doubles it.
 pub const BACKOFF_BASE: Duration = Duration::from_millis(5);
@@ -42,13 +42,15 @@ pub enum End {
     Retry,
     /// Failed: not to be tried again until the object changes.
     Terminal,
+    /// To be called again after this time and not before, even if something happens to the object.
+    Hold(Duration),
 }
 
 /// An object taken from the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Job {
     /// The object to reconcile.
-    pub key: ObjectKey,
+    pub key: ObjectRef,
     /// How many of its calls have failed since the last one that did not.
     pub attempt: u32,
 }
@@ -56,12 +58,12 @@ pub struct Job {
 /// The work queue of one plugin.
 #[derive(Debug)]
 pub struct Queue {
-    entries: HashMap<ObjectKey, Entry>,
+    entries: HashMap<ObjectRef, Entry>,
     /// Keys in the order they came, by priority. A key whose entry is not waiting with that priority is stale.
-    live: VecDeque<ObjectKey>,
-    backlog: VecDeque<ObjectKey>,
+    live: VecDeque<ObjectRef>,
+    backlog: VecDeque<ObjectRef>,
     /// Keys by the time at which they are due; the number tells apart those of the same time.
-    delayed: BTreeMap<(Instant, u64), ObjectKey>,
+    delayed: BTreeMap<(Instant, u64), ObjectRef>,
     next_delayed: u64,
     /// How many live objects were taken since the last one of the backlog.
     live_in_a_row: u32,
@@ -80,8 +82,12 @@ struct Entry {
 enum State {
     Waiting(Priority),
     Delayed((Instant, u64)),
+    /// Delayed, and an event does not change that.
+    Held((Instant, u64)),
     Running {
         again: Option<Priority>,
+        /// Nothing comes after the call, whatever its end.
+        last: bool,
     },
     /// After a terminal failure, to remember the failures.
     Resting,
@@ -104,9 +110,13 @@ impl Queue {
     }
 
     /// Asks for the object to be reconciled, now or right after the call that it is in.
-    pub fn add(&mut self, key: &ObjectKey, priority: Priority) {
+    pub fn add(&mut self, key: &ObjectRef, priority: Priority) {
         match self.entries.get_mut(key).map(|entry| &mut entry.state) {
-            Some(State::Running { again }) => *again = (*again).max(Some(priority)),
+            Some(State::Running { again, last }) => {
+                *again = (*again).max(Some(priority));
+                *last = false;
+            }
+            Some(State::Held(_)) => {}
             Some(State::Waiting(known)) if *known >= priority => {}
             _ => self.wait(key.clone(), priority),
         }
@@ -120,7 +130,7 @@ impl Queue {
         }
         let key = self.pop()?;
         let entry = self.entries.get_mut(&key)?;
-        entry.state = State::Running { again: None };
+        entry.state = State::Running { again: None, last: false };
         self.waiting -= 1;
         self.running += 1;
         Some(Job { attempt: entry.failures, key })
@@ -128,15 +138,23 @@ impl Queue {
 
     /// Tells how the call for an object that was taken has ended. Returns the delay after which it is taken again
     /// though nothing happens; none if there is no such time.
-    pub fn finish(&mut self, key: &ObjectKey, end: End, now: Instant) -> Option<Duration> {
+    pub fn finish(&mut self, key: &ObjectRef, end: End, now: Instant) -> Option<Duration> {
         let entry = self.entries.get_mut(key)?;
-        let State::Running { again } = entry.state else { return None };
+        let State::Running { again, last } = entry.state else { return None };
         self.running -= 1;
         entry.failures = match end {
-            End::Done | End::RequeueAfter(_) => 0,
+            End::Done | End::RequeueAfter(_) | End::Hold(_) => 0,
             End::Retry | End::Terminal => entry.failures.saturating_add(1),
         };
         entry.state = State::Resting;
+        if last {
+            self.entries.remove(key);
+            return None;
+        }
+        if let End::Hold(delay) = end {
+            self.delay(key.clone(), now, delay, State::Held);
+            return Some(delay);
+        }
         if let Some(priority) = again {
             self.wait(key.clone(), priority);
             return Some(Duration::ZERO);
@@ -147,11 +165,26 @@ impl Queue {
                 return None;
             }
             End::Terminal => return None,
-            End::RequeueAfter(delay) => delay,
+            End::RequeueAfter(delay) | End::Hold(delay) => delay,
             End::Retry => backoff(entry.failures).mul_f64(1.0 - self.jitter.f64() / 4.0),
         };
-        self.delay(key.clone(), now, delay);
+        self.delay(key.clone(), now, delay, State::Delayed);
         Some(delay)
+    }
+
+    /// Drops the object: it is not taken, or not taken again after the call that it is in, unless it is added again.
+    pub fn forget(&mut self, key: &ObjectRef) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        match &mut entry.state {
+            State::Running { again, last } => {
+                (*again, *last) = (None, true);
+                return;
+            }
+            State::Waiting(_) => self.waiting -= 1,
+            State::Delayed(due) | State::Held(due) => drop(self.delayed.remove(due)),
+            State::Resting => {}
+        }
+        self.entries.remove(key);
     }
 
     /// When the next delayed object is due. None: nothing is delayed.
@@ -175,10 +208,10 @@ impl Queue {
     }
 
     /// Makes the object waiting, whatever it was but running.
-    fn wait(&mut self, key: ObjectKey, priority: Priority) {
+    fn wait(&mut self, key: ObjectRef, priority: Priority) {
         let entry = self.entries.entry(key.clone()).or_insert(Entry { state: State::Resting, failures: 0 });
         match entry.state {
-            State::Delayed(due) => {
+            State::Delayed(due) | State::Held(due) => {
                 self.delayed.remove(&due);
                 self.waiting += 1;
             }
@@ -192,18 +225,18 @@ impl Queue {
         }
     }
 
-    fn delay(&mut self, key: ObjectKey, now: Instant, delay: Duration) {
+    fn delay(&mut self, key: ObjectRef, now: Instant, delay: Duration, state: impl FnOnce((Instant, u64)) -> State) {
         // A delay past what the clock can hold is for ever, and a day is as good as that.
         let due = now.checked_add(delay).unwrap_or(now + Duration::from_hours(24));
         let due = (due, self.next_delayed);
         self.next_delayed += 1;
         if let Some(entry) = self.entries.get_mut(&key) {
-            entry.state = State::Delayed(due);
+            entry.state = state(due);
             self.delayed.insert(due, key);
         }
     }
 
-    fn pop(&mut self) -> Option<ObjectKey> {
+    fn pop(&mut self) -> Option<ObjectRef> {
         let mut order = [Priority::Live, Priority::Backlog];
         if self.live_in_a_row >= LIVE_IN_A_ROW {
             order.reverse();
@@ -235,13 +268,14 @@ fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::{Gvk, ObjectKey};
 
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey::new(Some("default"), name)
+    fn key(name: &str) -> ObjectRef {
+        ObjectRef { gvk: Gvk::replica_set(), key: ObjectKey::new(Some("default"), name) }
     }
 
     fn taken(queue: &mut Queue, now: Instant) -> Option<String> {
-        queue.take(now).map(|job| job.key.name().to_owned())
+        queue.take(now).map(|job| job.key.key.name().to_owned())
     }
 
     #[test]
@@ -352,5 +386,34 @@ mod tests {
         assert_eq!(queue.take(now + Duration::from_mins(1)).unwrap().attempt, 0);
         queue.finish(&key("a"), End::RequeueAfter(Duration::MAX), now);
         assert!(queue.next_due().is_some());
+    }
+
+    #[test]
+    fn what_is_held_is_not_taken_before_its_time_whatever_happens() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        queue.add(&key("a"), Priority::Live);
+        queue.take(now).unwrap();
+        queue.add(&key("a"), Priority::Live);
+        queue.finish(&key("a"), End::Hold(Duration::from_secs(2)), now);
+        queue.add(&key("a"), Priority::Live);
+        assert_eq!(queue.take(now + Duration::from_secs(1)), None);
+        assert_eq!(taken(&mut queue, now + Duration::from_secs(2)).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn what_is_forgotten_does_not_come_back_by_itself() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        for name in ["waiting", "running", "delayed"] {
+            queue.add(&key(name), Priority::Live);
+        }
+        queue.forget(&key("waiting"));
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("running"));
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("delayed"));
+        queue.finish(&key("delayed"), End::Retry, now);
+        queue.forget(&key("delayed"));
+        queue.add(&key("running"), Priority::Live);
+        queue.forget(&key("running"));
+        queue.finish(&key("running"), End::Retry, now);
+        assert!(queue.is_idle() && queue.next_due().is_none() && queue.entries.is_empty());
     }
 }

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::action::apply::Applier;
 use crate::admin::Admin;
-use crate::config::{Config, Source};
+use crate::cluster::Cluster;
+use crate::config::{self, Config};
 use crate::dispatch::{Dispatch, Progress};
 use crate::metrics::Metrics;
-use crate::object::Kind;
 use crate::output::Output;
 use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
 use crate::progress::ProgressLine;
-use crate::source::Span;
-use crate::source::cluster::Cluster;
 use crate::source::manifests::Manifests;
+use crate::source::{Source, Span};
 use crate::supervisor::Supervisor;
 use crate::tally::{Summary, Tally};
 use crate::tasks::Tasks;
+use crate::watches;
 use crate::worker::{Repeat, Workshop};
 
 /// How long what plugins printed may take to be read, after the last call.
@@ -40,18 +40,37 @@ pub async fn run(
     if config.once && !config.plugins.is_dir() {
         bail!("there is no plugin folder {} (--plugins)", config.plugins.display());
     }
-    let (dispatch, metrics, tally) = (Arc::<Dispatch>::default(), Arc::<Metrics>::default(), Arc::<Tally>::default());
-    let kind = Kind::replica_set();
+    let (metrics, tally) = (Arc::<Metrics>::default(), Arc::<Tally>::default());
     let tasks = Tasks::new(stop.clone());
+    let (span, repeat) = if config.once { (Span::Once, Repeat::Never) } else { (Span::Forever, Repeat::AsAsked) };
 
     // An object's way into the queues ...
-    let source = source(&config, kind.clone(), Arc::clone(&dispatch), Arc::clone(&tally)).await?;
-    tasks.spawn("source", until(&stop, source));
+    let source = source(&config, span, &tally, &tasks, &stop).await?;
+    let (dispatch, orders) = Dispatch::new(config.scope.clone());
+    let dispatch = Arc::new(dispatch);
+    let watches = watches::run(
+        orders,
+        source.clone(),
+        span,
+        Arc::clone(&dispatch),
+        Arc::clone(&tally),
+        tasks.clone(),
+        stop.clone(),
+    );
+    tasks.spawn("watches", watches);
 
-    // ... through the plugins ...
+    // ... through the plugins, to what they ask for ...
     let (output, drained) = Output::start(stdout, stop.clone())?;
-    let repeat = if config.once { Repeat::Never } else { Repeat::AsAsked };
-    let workshop = Workshop::new(Arc::clone(&dispatch), kind, output, Arc::clone(&metrics), Arc::clone(&tally), repeat);
+    let applier =
+        Applier::new(source.clone(), Arc::clone(&dispatch), output.clone(), Arc::clone(&metrics), config.dry_run);
+    let workshop = Workshop::new(
+        Arc::clone(&dispatch),
+        (source, config.scope),
+        (applier, output),
+        Arc::clone(&metrics),
+        Arc::clone(&tally),
+        repeat,
+    );
     let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());
     let plugins_started = supervisor.started();
 
@@ -114,23 +133,23 @@ fn until(
     stop.clone().run_until_cancelled_owned(future).map(|ended| ended.unwrap_or(Ok(())))
 }
 
-/// Finds the source, and returns what brings its objects into the cache and the queues.
+/// Finds the source.
 async fn source(
     config: &Config,
-    kind: Kind,
-    dispatch: Arc<Dispatch>,
-    tally: Arc<Tally>,
-) -> anyhow::Result<BoxFuture<'static, anyhow::Result<()>>> {
-    let selection = config.selection.clone();
-    let span = if config.once { Span::Once } else { Span::Forever };
+    span: Span,
+    tally: &Arc<Tally>,
+    tasks: &Tasks,
+    stop: &CancellationToken,
+) -> anyhow::Result<Source> {
     Ok(match &config.source {
-        Source::Cluster(options) => {
-            let cluster = Cluster::find(options.clone(), kind, selection).await?;
-            Box::pin(async move { cluster.follow(span, |event| dispatch.deliver(event)).await })
-        }
-        Source::Manifests(path) => {
-            let manifests = Manifests::new(path, kind, selection, config.timing)?;
-            Box::pin(manifests.follow(span, tally, move |event| dispatch.deliver(event)).map(Ok))
+        config::Source::Cluster(options) => Source::Cluster(Arc::new(Cluster::find(options.clone()).await?)),
+        config::Source::Manifests { path, output } => {
+            let manifests = Arc::new(Manifests::new(output.clone()));
+            let (followed, path, timing, tally) =
+                (Arc::clone(&manifests), path.clone(), config.timing, Arc::clone(tally));
+            let follow = async move { followed.follow(&path, timing, span, &tally).await };
+            tasks.spawn("manifests", until(stop, follow));
+            Source::Manifests(manifests)
         }
     })
 }

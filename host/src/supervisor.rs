@@ -1,32 +1,63 @@
-//! Puts plugins in force as they are loaded, with a worker for each.
+//! Puts plugins in force as they are loaded, with workers for each.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{SetOnce, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::admission;
+use crate::dispatch::Controller;
 use crate::metrics::ReloadResult;
+use crate::object::ObjectRef;
 use crate::plugin::{Change, Plugin};
 use crate::tasks::Tasks;
-use crate::worker::Workshop;
+use crate::worker::{Repeat, Workshop};
 
-/// Puts plugins in force as they are loaded, with a worker for each.
-#[derive(Debug)]
+/// Puts plugins in force as they are loaded, with workers for each.
 pub struct Supervisor {
     workshop: Arc<Workshop>,
     tasks: Tasks,
     stop: CancellationToken,
     /// Set when the plugins that were there at the start are at work.
     started: Arc<SetOnce<()>>,
-    workers: HashMap<Arc<str>, JoinHandle<()>>,
+    staffs: HashMap<Arc<str>, Staff>,
+    /// Plugins that wait for the rights of the accounts that they are to act as.
+    candidates: HashMap<Arc<str>, AbortHandle>,
+    admissions: JoinSet<(Arc<Plugin>, Result<(), String>)>,
+}
+
+/// The workers of a controller.
+struct Staff {
+    controller: Weak<Controller>,
+    workers: usize,
+    at_work: TaskTracker,
+    /// The workers of the controller that it took the place of, which finish first.
+    before: TaskTracker,
+}
+
+impl Default for Staff {
+    fn default() -> Self {
+        let nobody = TaskTracker::new();
+        nobody.close();
+        Self { controller: Weak::new(), workers: 0, at_work: nobody.clone(), before: nobody }
+    }
 }
 
 impl Supervisor {
     /// Its workers are among the `tasks`, and end after `stop`.
     pub fn new(workshop: Workshop, tasks: Tasks, stop: CancellationToken) -> Self {
-        Self { workshop: Arc::new(workshop), tasks, stop, started: Arc::default(), workers: HashMap::new() }
+        Self {
+            workshop: Arc::new(workshop),
+            tasks,
+            stop,
+            started: Arc::default(),
+            staffs: HashMap::new(),
+            candidates: HashMap::new(),
+            admissions: JoinSet::new(),
+        }
     }
 
     /// Set when the plugins that were there at the start are at work, or refused.
@@ -36,50 +67,135 @@ impl Supervisor {
 
     /// Does what the changes say, until there are no more.
     pub async fn follow(mut self, mut changes: mpsc::Receiver<Change>) -> anyhow::Result<()> {
-        while let Some(change) = changes.recv().await {
-            match change {
-                Change::Loaded(plugin) => self.put_in_force(plugin),
-                Change::Removed(name) => {
-                    tracing::info!(plugin = &*name, "stopped: its file is gone");
-                    self.workshop.dispatch.stop(&name);
-                    self.workshop.metrics.reload(&name, ReloadResult::removed);
-                }
-                Change::Failed { name, path, reason } => {
-                    let consequence = match self.workshop.dispatch.plugin(&name) {
-                        Some(plugin) => format!("version {:.12} stays in force", plugin.digest),
-                        None => "there is no other version of it".to_owned(),
-                    };
-                    tracing::error!(plugin = &*name, "{} is refused, {consequence}: {reason}", path.display());
-                    self.workshop.tally.count_refused_plugin();
-                    self.workshop.metrics.reload(&name, ReloadResult::failed);
-                }
-                // It is told once.
-                Change::Started => drop(self.started.set(())),
+        let mut all_loaded = false;
+        loop {
+            // Run once, there is no later for a plugin that waits.
+            if all_loaded && (self.candidates.is_empty() || self.workshop.repeat == Repeat::AsAsked) {
+                // It is set once.
+                let _ = self.started.set(());
+            }
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Some(Change::Started) => all_loaded = true,
+                    Some(change) => self.heed(change),
+                    None => return Ok(()),
+                },
+                Some(admitted) = self.admissions.join_next() => match admitted {
+                    Ok((plugin, result)) => {
+                        self.candidates.remove(&plugin.name);
+                        match result {
+                            Ok(()) => self.put_in_force(plugin),
+                            Err(reason) => self.refuse(&plugin.name, "it", &reason),
+                        }
+                    }
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    // It was replaced by another version.
+                    Err(_) => {}
+                },
             }
         }
-        Ok(())
+    }
+
+    fn heed(&mut self, change: Change) {
+        match change {
+            Change::Loaded(plugin) => self.admit(plugin),
+            Change::Removed(name) => self.remove(&name),
+            Change::Failed { name, path, reason } => self.refuse(&name, &path.display().to_string(), &reason),
+            Change::Started => {}
+        }
+    }
+
+    fn refuse(&self, name: &Arc<str>, what: &str, reason: &str) {
+        let consequence = match self.workshop.dispatch.plugin(name) {
+            Some(plugin) => format!("version {:.12} stays in force", plugin.digest),
+            None => "there is no other version of it".to_owned(),
+        };
+        tracing::error!(plugin = &**name, "{what} is refused, {consequence}: {reason}");
+        self.workshop.tally.count_refused_plugin();
+        self.workshop.metrics.reload(name, ReloadResult::failed);
+    }
+
+    /// Puts a plugin in force, as soon as the account that it is to act as may read what it is called for.
+    fn admit(&mut self, plugin: Arc<Plugin>) {
+        if let Some(candidate) = self.candidates.remove(&plugin.name) {
+            candidate.abort();
+        }
+        if plugin.grant.service_account.is_none() {
+            return self.put_in_force(plugin);
+        }
+        let workshop = Arc::clone(&self.workshop);
+        let name = Arc::clone(&plugin.name);
+        let candidate = self.admissions.spawn(async move {
+            let admitted = admission::wait(&workshop, &plugin).await;
+            (plugin, admitted)
+        });
+        self.candidates.insert(name, candidate);
     }
 
     fn put_in_force(&mut self, plugin: Arc<Plugin>) {
-        let (name, digest) = (Arc::clone(&plugin.name), plugin.digest);
-        let new = self.workshop.dispatch.put_in_force(plugin, self.stop.child_token());
-        let consequence = if new.is_some() { "" } else { ", every object is reconciled again" };
+        let (name, digest, before) =
+            (Arc::clone(&plugin.name), plugin.digest, self.workshop.dispatch.plugin(&plugin.name));
+        let controller = self.workshop.dispatch.put_in_force(Arc::clone(&plugin), self.stop.child_token());
+        let consequence = match before {
+            None => "",
+            Some(before) if before.digest == digest => " with another grant file, every object is reconciled again",
+            Some(_) => ", every object is reconciled again",
+        };
         tracing::info!(plugin = &*name, "version {digest:.12} is in force{consequence}");
         self.workshop.metrics.reload(&name, ReloadResult::loaded);
+        self.staff(&controller);
 
-        let Some(controller) = new else { return };
-        // A file that was removed and is back: its last call may still be in flight.
-        let before = self.workers.remove(&name);
         let workshop = Arc::clone(&self.workshop);
-        let worker = self.tasks.spawn(format!("plugin {name}"), async move {
-            if let Some(before) = before {
-                // It does not panic: what it runs is watched for that.
-                let _ = before.await;
-            }
-            workshop.work(&controller).await;
+        let check = async move { admission::check_rights(&workshop, &plugin).await };
+        let stop = self.stop.clone();
+        self.tasks.spawn(format!("rights of plugin {name}"), async move {
+            stop.run_until_cancelled(check).await;
             Ok(())
         });
-        self.workers.retain(|_, worker| !worker.is_finished());
-        self.workers.insert(name, worker);
+    }
+
+    /// Sees to it that there are as many workers as the operator wants calls at a time. Those too many wait.
+    fn staff(&mut self, controller: &Arc<Controller>) {
+        let staff = self.staffs.entry(Arc::clone(&controller.name)).or_default();
+        if !staff.controller.upgrade().is_some_and(|known| Arc::ptr_eq(&known, controller)) {
+            // A file that was removed and is back makes another controller, and calls for the one before may be in flight.
+            staff.at_work.close();
+            let (before, at_work) = (staff.at_work.clone(), TaskTracker::new());
+            *staff = Staff { controller: Arc::downgrade(controller), workers: 0, at_work, before };
+        }
+        for number in staff.workers..controller.concurrency() {
+            let (workshop, controller, before) =
+                (Arc::clone(&self.workshop), Arc::clone(controller), staff.before.clone());
+            let what = format!("plugin {}", controller.name);
+            let work = async move {
+                before.wait().await;
+                workshop.work(&controller, number).await;
+                Ok(())
+            };
+            self.tasks.spawn(what, staff.at_work.track_future(work));
+        }
+        staff.workers = staff.workers.max(controller.concurrency());
+    }
+
+    fn remove(&mut self, name: &Arc<str>) {
+        if let Some(candidate) = self.candidates.remove(name) {
+            candidate.abort();
+        }
+        let dispatch = &self.workshop.dispatch;
+        if let Some((finalizer, holders)) = dispatch.retire(name) {
+            let some: Vec<_> = holders.iter().take(5).map(ObjectRef::to_string).collect();
+            let more = if holders.len() > some.len() { ", ..." } else { "" };
+            tracing::warn!(
+                plugin = &**name,
+                "its file is gone, and its finalizer {finalizer} is still on {} objects, which cannot be deleted without \
+                 it: {}{more}. Put {name}.wasm back, or take the finalizer from them; what is being deleted and waits \
+                 for it is named with the command that frees it",
+                holders.len(),
+                some.join(", "),
+            );
+        } else {
+            tracing::info!(plugin = &**name, "stopped: its file is gone");
+        }
+        self.workshop.metrics.reload(name, ReloadResult::removed);
     }
 }

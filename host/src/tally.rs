@@ -12,6 +12,7 @@ pub struct Tally {
     failed_calls: AtomicU64,
     refused_plugins: AtomicU64,
     broken_documents: AtomicU64,
+    refused_watches: AtomicU64,
 }
 
 /// What has been done up to a moment.
@@ -24,6 +25,7 @@ pub struct Summary {
     failed_calls: u64,
     refused_plugins: u64,
     broken_documents: u64,
+    refused_watches: u64,
 }
 
 impl Default for Tally {
@@ -34,6 +36,7 @@ impl Default for Tally {
             failed_calls: AtomicU64::new(0),
             refused_plugins: AtomicU64::new(0),
             broken_documents: AtomicU64::new(0),
+            refused_watches: AtomicU64::new(0),
         }
     }
 }
@@ -57,6 +60,11 @@ impl Tally {
         self.broken_documents.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A watch could not be had.
+    pub fn count_refused_watch(&self) {
+        self.refused_watches.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What has been done so far, for as many objects by as many plugins.
     pub fn summary(&self, objects: usize, plugins: usize) -> Summary {
         Summary {
@@ -67,6 +75,7 @@ impl Tally {
             failed_calls: self.failed_calls.load(Ordering::Relaxed),
             refused_plugins: self.refused_plugins.load(Ordering::Relaxed),
             broken_documents: self.broken_documents.load(Ordering::Relaxed),
+            refused_watches: self.refused_watches.load(Ordering::Relaxed),
         }
     }
 }
@@ -74,7 +83,7 @@ impl Tally {
 impl Summary {
     /// Whether nothing failed.
     pub fn is_clean(&self) -> bool {
-        self.failed_calls + self.refused_plugins + self.broken_documents == 0
+        self.failed_calls + self.refused_plugins + self.broken_documents + self.refused_watches == 0
     }
 }
 
@@ -85,6 +94,10 @@ impl fmt::Display for Summary {
         write!(f, "{objects}, {plugins} in {seconds:.2} s: {calls}, {failed} failed")?;
         if self.refused_plugins > 0 {
             write!(f, "; {} refused", counted(self.refused_plugins, "plugin"))?;
+        }
+        if self.refused_watches > 0 {
+            let watches = if self.refused_watches == 1 { "watch" } else { "watches" };
+            write!(f, "; {} {watches} refused", self.refused_watches)?;
         }
         if self.broken_documents > 0 {
             write!(f, "; {} left out", counted(self.broken_documents, "document"))?;

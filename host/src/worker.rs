@@ -1,25 +1,34 @@
-//! The way of an object through a plugin: take, call, print, guard, requeue.
+//! The way of an object through a plugin: take, call, print, guard, act, requeue.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::action::guard::{self, Denied};
+use crate::action::apply::{ActionError, Applier, Behalf, Changes};
+use crate::action::guard::{Ask, Denied};
+use crate::action::plan::{Draft, Invalid, Step};
 use crate::dispatch::{Controller, Dispatch, Work};
+use crate::hot_loop::Heat;
 use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
-use crate::object::{Kind, Object};
+use crate::object::Object;
 use crate::output::Output;
-use crate::plugin::{Answer, CallError, Caller, Captured, Outcome, ReconcileId, Request};
+use crate::plugin::{Answer, CallError, Caller, Captured, Outcome, Plugin, Reader, ReconcileId, Request};
 use crate::queue::End;
+use crate::reader::CallReader;
+use crate::selector::Scope;
+use crate::source::Source;
 use crate::tally::Tally;
 
 /// What the workers of all plugins share.
-#[derive(Debug)]
 pub struct Workshop {
     /// Where their work comes from.
     pub dispatch: Arc<Dispatch>,
-    /// The kind of the objects.
-    pub kind: Kind,
+    /// Where the objects come from.
+    pub source: Source,
+    /// What the operator leaves of what plugins watch.
+    pub scope: Scope,
+    /// Does what plugins ask for.
+    pub applier: Applier,
     /// Where what plugins print goes.
     pub output: Output,
     /// What is counted for Prometheus.
@@ -47,101 +56,322 @@ enum Failed {
     Call(#[from] CallError),
     #[error(transparent)]
     Denied(#[from] Denied),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    Action(#[from] ActionError),
+    #[error("{0}")]
+    Kind(String),
+}
+
+/// How a reconcile ended well.
+struct Done {
+    requeue_after: Option<Duration>,
+    /// What it has changed of objects that are watched.
+    changes: Changes,
 }
 
 impl Workshop {
-    /// Ready for workers.
+    /// Ready for workers. An object's way ends with `applier` and `output`.
     pub fn new(
         dispatch: Arc<Dispatch>,
-        kind: Kind,
-        output: Output,
+        (source, scope): (Source, Scope),
+        (applier, output): (Applier, Output),
         metrics: Arc<Metrics>,
         tally: Arc<Tally>,
         repeat: Repeat,
     ) -> Self {
         // From a random number on, so that ids of different runs do not get confused in a log.
         let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { dispatch, kind, output, metrics, tally, repeat, next_id }
+        Self { dispatch, source, scope, applier, output, metrics, tally, repeat, next_id }
     }
 
-    /// Does the work of one plugin, one call at a time, until it is to stop. The call in flight finishes first.
-    pub async fn work(&self, controller: &Controller) {
+    /// Does the work of one plugin as its worker of that number, one call at a time, until it is to stop. The call in
+    /// flight finishes first.
+    pub async fn work(&self, controller: &Arc<Controller>, number: usize) {
         let metrics = self.metrics.reconciles(&controller.name);
         let mut caller = Caller::default();
-        while let Some(work) = self.dispatch.next(controller).await {
-            self.reconcile(controller, &work, &mut caller, &metrics).await;
+        while let Some(mut work) = self.dispatch.next(controller, number).await {
+            self.take_on(controller, &mut work, &mut caller, &metrics).await;
             // A call may take no more than microseconds, and others want their turn.
             tokio::task::coop::consume_budget().await;
         }
     }
 
-    async fn reconcile(&self, controller: &Controller, work: &Work, caller: &mut Caller, metrics: &ReconcileMetrics) {
-        let Work { key, object, attempt, plugin } = work;
-        let id = ReconcileId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let request = Request { kind: &self.kind, key, object: object.as_deref(), attempt: *attempt, id };
-
-        let Answer { result, stdout, stderr, log_dropped, took } = caller.reconcile(plugin, request).await;
-        self.pass_on(controller, request, stdout, &stderr, log_dropped).await;
-        let result = match result {
-            Ok(outcome) => guard::check(&outcome).map(|()| outcome).map_err(Failed::from),
-            Err(error) => Err(error.into()),
-        };
-
-        metrics.observe(ReconcileResult::from(&result), took);
-        self.tally.count_call(result.is_ok());
-        let again = self.dispatch.finish(controller, key, self.end(object.as_deref(), &result));
-        if let Err(failed) = result {
-            let plugin = &*controller.name;
-            let next = match again {
-                Some(delay) => format!("trying again in {}", humantime::format_duration(round(delay))),
-                None if self.repeat == Repeat::Never => "not trying again".to_owned(),
-                None => "not trying again until it changes".to_owned(),
-            };
-            let reason = shortened(failed.to_string());
-            tracing::warn!(plugin, object = %key, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
+    async fn take_on(
+        &self,
+        controller: &Arc<Controller>,
+        work: &mut Work,
+        caller: &mut Caller,
+        metrics: &ReconcileMetrics,
+    ) {
+        if work.retired {
+            self.look_after(work).await;
+            self.dispatch.finish(controller, &work.target, End::Done);
+            return;
         }
+        let id = ReconcileId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let start = Instant::now();
+        let result = self.reconcile(controller, work, caller, id).await;
+
+        metrics.observe(ReconcileResult::from(&result), start.elapsed());
+        self.tally.count_call(result.is_ok());
+        let end = self.end(controller, work, &result);
+        let again = self.dispatch.finish(controller, &work.target, end);
+        if let Err(failed) = result {
+            self.report(work, id, &failed, again).await;
+        }
+    }
+
+    /// Has the plugin reconcile one object, and does what it asks for.
+    async fn reconcile(
+        &self,
+        controller: &Arc<Controller>,
+        work: &mut Work,
+        caller: &mut Caller,
+        id: ReconcileId,
+    ) -> Result<Done, Failed> {
+        let plugin = Arc::clone(&work.plugin);
+        if let Some(finalizer) = plugin.finalizer.as_deref()
+            && !self.hold(&plugin, finalizer, work).await?
+        {
+            return Ok(Done { requeue_after: None, changes: Changes::new() });
+        }
+
+        let Work { target, object, attempt, .. } = &*work;
+        let reads = Arc::new(CallReader {
+            dispatch: Arc::clone(&self.dispatch),
+            source: self.source.clone(),
+            scope: self.scope.clone(),
+            controller: Arc::clone(controller),
+            plugin: Arc::clone(&plugin),
+            target: target.clone(),
+            denied: Mutex::default(),
+        });
+        let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
+        let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
+        let Answer { result, stdout, stderr, log_dropped } = caller.reconcile(&plugin, request).await;
+        self.pass_on(&plugin.name, request, stdout, &stderr, log_dropped).await;
+        if let Some(denied) = reads.denied() {
+            return Err(denied.into());
+        }
+        let outcome = result?;
+
+        let changes = self.act(controller, work, &outcome).await?;
+        let requeue_after = outcome.requeue_after_ms.map(Duration::from_millis);
+        if let (Some(finalizer), None) = (plugin.finalizer.as_deref(), requeue_after) {
+            self.let_go(&plugin, finalizer, work).await?;
+        }
+        Ok(Done { requeue_after, changes })
+    }
+
+    /// Checks what the plugin asks for, all of it, and then does it.
+    async fn act(&self, controller: &Controller, work: &Work, outcome: &Outcome) -> Result<Changes, Failed> {
+        let Work { target, object, plugin, .. } = work;
+        let draft = Draft::of(outcome, target)?;
+        if draft.is_empty() {
+            return Ok(Changes::new());
+        }
+        let kinds = self.applier.kinds(&draft).await.map_err(Failed::Kind)?;
+        let uid = object.as_ref().map_or("", |object| &object.uid);
+        let owned = self.dispatch.owned_by(controller, uid);
+        let steps = draft.place(&plugin.name, target, object.as_deref(), &owned, &kinds)?;
+        let behalf = behalf(plugin, work);
+        Ask { plugin: &plugin.name, grant: &plugin.grant, target }.check(&steps)?;
+        Ok(self.applier.carry_out(behalf, &steps).await?)
+    }
+
+    /// Puts the plugin's finalizer on an object before the first call for it. Returns whether it is to be called.
+    async fn hold(&self, plugin: &Arc<Plugin>, finalizer: &str, work: &mut Work) -> Result<bool, Failed> {
+        let Some(object) = work.object.clone() else { return Ok(true) };
+        if object.has_finalizer(finalizer) {
+            return Ok(true);
+        }
+        if object.deleting {
+            // The plugin has not been called for it, or has done with it.
+            return Ok(false);
+        }
+        let mut finalizers: Vec<_> = object.finalizers.iter().map(ToString::to_string).collect();
+        finalizers.push(finalizer.to_owned());
+        self.set_finalizers(plugin, work, &object, finalizers).await?;
+        if let Some(now) = self.dispatch.target(&work.target, plugin) {
+            work.object = Some(now);
+        }
+        Ok(true)
+    }
+
+    /// Takes the plugin's finalizer from an object that is being deleted, and from one that it is not called for any
+    /// more though it is there.
+    async fn let_go(&self, plugin: &Arc<Plugin>, finalizer: &str, work: &Work) -> Result<(), Failed> {
+        let held = match &work.object {
+            Some(object) => {
+                self.dispatch.target(&work.target, plugin).or_else(|| object.deleting.then(|| Arc::clone(object)))
+            }
+            None => self.applier.look_up(behalf(plugin, work)).await.map_err(Failed::Kind)?.map(Arc::new),
+        };
+        let gone = work.object.is_none();
+        let Some(object) = held.filter(|object| object.has_finalizer(finalizer) && (object.deleting || gone)) else {
+            return Ok(());
+        };
+        if !gone && !work.object.as_ref().is_some_and(|object| object.deleting) {
+            // It was marked during the call: the plugin has not been told yet.
+            return Ok(());
+        }
+        let others = object.finalizers.iter().filter(|other| ***other != *finalizer);
+        let finalizers = others.map(ToString::to_string).collect();
+        self.set_finalizers(plugin, work, &object, finalizers).await
+    }
+
+    async fn set_finalizers(
+        &self,
+        plugin: &Plugin,
+        work: &Work,
+        object: &Arc<Object>,
+        finalizers: Vec<String>,
+    ) -> Result<(), Failed> {
+        let steps = [Step::Finalizers(Arc::clone(object), finalizers)];
+        Ask { plugin: &plugin.name, grant: &plugin.grant, target: &work.target }.check(&steps)?;
+        self.applier.carry_out(behalf(plugin, work), &steps).await?;
+        Ok(())
+    }
+
+    /// Looks after an object that a plugin which is gone has left its finalizer on.
+    async fn look_after(&self, work: &Work) {
+        let Work { target, object, plugin, .. } = work;
+        let Some(finalizer) = &plugin.finalizer else { return };
+        let Some(object) = object.as_ref().filter(|object| object.deleting && object.has_finalizer(finalizer)) else {
+            return;
+        };
+        let file = format!("{}.wasm", plugin.name);
+        let note = format!(
+            "it cannot be deleted: it waits for the finalizer {finalizer} of the plugin {}, which is gone. Put {file} back, \
+             or free it: {}",
+            plugin.name,
+            how_to_free(target, object, finalizer),
+        );
+        let kind = target.gvk.kind();
+        tracing::warn!(plugin = &*plugin.name, kind, object = %target.key, "{note}");
+        self.applier.warn(behalf(plugin, work), "FinalizerOrphaned", note).await;
     }
 
     /// Prints what the guest printed, and logs what it wrote to stderr.
     async fn pass_on(
         &self,
-        controller: &Controller,
+        plugin: &str,
         request: Request<'_>,
         stdout: Captured,
         stderr: &Captured,
         log_dropped: usize,
     ) {
-        let plugin = &*controller.name;
-        let Request { key: object, id, .. } = request;
+        let (kind, object, id) = (request.target.gvk.kind(), &request.target.key, request.id);
         for line in String::from_utf8_lossy(&stderr.bytes).lines() {
-            tracing::warn!(plugin, %object, reconcile_id = %id, "stderr: {line}");
+            tracing::warn!(plugin, kind, %object, reconcile_id = %id, "stderr: {line}");
         }
         let dropped = stdout.dropped + stderr.dropped + log_dropped;
         if dropped > 0 {
-            tracing::warn!(plugin, %object, reconcile_id = %id, "it wrote too much: {dropped} bytes are left out");
+            tracing::warn!(plugin, kind, %object, reconcile_id = %id, "it wrote too much: {dropped} bytes are left out");
         }
         self.output.print(stdout.bytes).await;
     }
 
-    fn end(&self, object: Option<&Object>, result: &Result<Outcome, Failed>) -> End {
-        match (self.repeat, result) {
-            (_, Ok(Outcome { requeue_after_ms: None, .. })) | (Repeat::Never, Ok(_)) => End::Done,
-            (Repeat::AsAsked, Ok(Outcome { requeue_after_ms: Some(delay), .. })) => {
-                End::RequeueAfter(Duration::from_millis(*delay))
-            }
-            (Repeat::AsAsked, Err(Failed::Call(error))) if error.is_retried() => End::Retry,
+    /// What comes of how a reconcile ended.
+    fn end(&self, controller: &Controller, work: &Work, result: &Result<Done, Failed>) -> End {
+        let Work { object, plugin, .. } = work;
+        let done = match result {
+            Ok(done) => done,
+            Err(failed) if self.repeat == Repeat::AsAsked && failed.is_retried() => return End::Retry,
             // What is gone does not change any more.
-            (_, Err(_)) if object.is_none() => End::Done,
-            (_, Err(_)) => End::Terminal,
+            Err(_) if object.is_none() => return End::Done,
+            Err(_) => return End::Terminal,
+        };
+        if self.repeat == Repeat::Never {
+            return End::Done;
+        }
+        if let Some(delay) = self.slowed(controller, work, &done.changes) {
+            return End::Hold(delay);
+        }
+        match done.requeue_after {
+            Some(delay) => End::RequeueAfter(delay),
+            None => match plugin.grant.resync {
+                Some(period) if object.is_some() => End::RequeueAfter(period),
+                _ => End::Done,
+            },
+        }
+    }
+
+    /// How long to leave an object alone that the plugin changes with every call.
+    fn slowed(&self, controller: &Controller, work: &Work, changes: &Changes) -> Option<Duration> {
+        let mut loops = controller.hot_loops.lock().unwrap_or_else(PoisonError::into_inner);
+        match loops.after_call(&work.target, !changes.is_empty(), Instant::now()) {
+            Heat::Cool => None,
+            Heat::Hot { streak, delay, tell } => {
+                if tell {
+                    let (kind, object, delay_text) =
+                        (work.target.gvk.kind(), &work.target.key, humantime::format_duration(delay));
+                    tracing::warn!(
+                        plugin = &*controller.name, kind, %object,
+                        "hot loop: {streak} calls in a row have changed what they are called for, slowed down to one in \
+                         {delay_text}; the last one changed {}",
+                        changes.join("; "),
+                    );
+                }
+                Some(delay)
+            }
+        }
+    }
+
+    /// Says that a reconcile failed, and what comes next.
+    async fn report(&self, work: &Work, id: ReconcileId, failed: &Failed, again: Option<Duration>) {
+        let Work { target, attempt, plugin, .. } = work;
+        let next = match again {
+            Some(delay) => format!("trying again in {}", humantime::format_duration(round(delay))),
+            None if self.repeat == Repeat::Never => "not trying again".to_owned(),
+            None => "not trying again until it changes".to_owned(),
+        };
+        let reason = shortened(failed.to_string());
+        let (name, kind, object) = (&*plugin.name, target.gvk.kind(), &target.key);
+        tracing::warn!(plugin = name, kind, %object, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
+        if let Failed::Denied(denied) = failed {
+            self.metrics.denial(&plugin.name, denied.verb.as_str());
+            self.applier.warn(behalf(plugin, work), "Denied", reason).await;
         }
     }
 }
 
-impl From<&Result<Outcome, Failed>> for ReconcileResult {
-    fn from(result: &Result<Outcome, Failed>) -> Self {
+impl Failed {
+    /// Whether it is to be tried again before the object changes.
+    fn is_retried(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_retried(),
+            Self::Denied(_) | Self::Invalid(_) => false,
+            Self::Action(_) | Self::Kind(_) => true,
+        }
+    }
+}
+
+fn behalf<'a>(plugin: &'a Plugin, work: &'a Work) -> Behalf<'a> {
+    Behalf { plugin, target: &work.target, object: work.object.as_deref() }
+}
+
+/// The command that takes a finalizer from an object.
+fn how_to_free(target: &crate::object::ObjectRef, object: &Object, finalizer: &str) -> String {
+    let group = target.gvk.group();
+    let resource = if group.is_empty() {
+        target.gvk.kind().to_owned()
+    } else {
+        format!("{}.{}.{group}", target.gvk.kind(), target.gvk.version())
+    };
+    let namespace = target.key.namespace().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    let others: Vec<_> = object.finalizers.iter().filter(|other| ***other != *finalizer).collect();
+    let patch = serde_json::json!({ "metadata": { "finalizers": others } });
+    format!("kubectl patch {resource} {}{namespace} --type=merge -p '{patch}'", target.key.name())
+}
+
+impl From<&Result<Done, Failed>> for ReconcileResult {
+    fn from(result: &Result<Done, Failed>) -> Self {
         match result {
-            Ok(Outcome { requeue_after_ms: None, .. }) => Self::success,
-            Ok(Outcome { requeue_after_ms: Some(_), .. }) => Self::requeue_after,
+            Ok(Done { requeue_after: None, .. }) => Self::success,
+            Ok(Done { requeue_after: Some(_), .. }) => Self::requeue_after,
             Err(_) => Self::error,
         }
     }

@@ -1,44 +1,109 @@
 //! Checks what a plugin asks for against what it is granted, all of it before any of it is done. Pure.
 
-use crate::plugin::{Action, Outcome};
+use crate::action::plan::Step;
+use crate::grant::{Grant, Verb};
+use crate::object::{Gvk, ObjectRef};
 
 /// A plugin asked for what it is not granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not granted: {0}; nothing of what the plugin answered was done")]
-pub struct Denied(String);
+#[error(
+    "not granted: to {verb} {what}; nothing of what the plugin answered was done. To grant it, add to the grants in {file}: {lines}"
+)]
+pub struct Denied {
+    /// What it wanted to do.
+    pub verb: Verb,
+    what: String,
+    file: String,
+    lines: String,
+}
 
-/// Whether everything that the plugin asks for is granted. A plugin may print and log, and nothing else so far.
-pub fn check(outcome: &Outcome) -> Result<(), Denied> {
-    if let Some(action) = outcome.actions.first() {
-        return Err(Denied(match action {
-            Action::Apply(_) => "to apply an object".into(),
-            Action::ApplyStatus(_) => "to apply a status".into(),
-            Action::MergePatch(patch) | Action::JsonPatch(patch) => {
-                format!("to patch {} {}", patch.target.kind, patch.target.name)
-            }
-            Action::Delete(deletion) => format!("to delete {} {}", deletion.target.kind, deletion.target.name),
-            Action::Event(event) => format!("to send the Event {}", event.reason),
-        }));
+/// What a grant is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The name of the plugin.
+    pub plugin: &'a str,
+    /// What it is granted.
+    pub grant: &'a Grant,
+    /// The object that is reconciled.
+    pub target: &'a ObjectRef,
+}
+
+impl Ask<'_> {
+    /// Whether all the steps are granted.
+    pub fn check(&self, steps: &[Step]) -> Result<(), Denied> {
+        steps.iter().try_for_each(|step| {
+            let about = step.target().unwrap_or(self.target);
+            self.may(step.verb(), &about.gvk, about.key.namespace(), Some(about.key.name())).map(|_| ())
+        })
     }
-    match &outcome.children {
-        Some(children) => Err(Denied(format!("to have {} children", children.len()))),
-        None => Ok(()),
+
+    /// Whether the verb is granted for objects of that kind in that namespace. Returns whether it may take over fields.
+    /// `namespace` is none for what is cluster-scoped, and `*` for all namespaces; `name` is for the message.
+    pub fn may(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<bool, Denied> {
+        let home = self.home();
+        if let Some(rule) = self.grant.rule_for(verb, gvk, namespace, home) {
+            return Ok(rule.force);
+        }
+        let place = match namespace {
+            Some("*") => " in all namespaces".to_owned(),
+            Some(namespace) => format!(" in namespace {namespace}"),
+            None => String::new(),
+        };
+        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        Err(Denied {
+            verb,
+            what: format!("{} {}{name}{place}", gvk.api_version(), gvk.kind()),
+            file: format!("{}.yaml", self.plugin),
+            lines: Grant::lines_to_add(verb, gvk, namespace, home),
+        })
+    }
+
+    /// The namespace that a rule without namespaces is about.
+    fn home(&self) -> Option<&str> {
+        let is_namespace = self.target.gvk.kind() == "Namespace" && self.target.gvk.group().is_empty();
+        if is_namespace { Some(self.target.key.name()) } else { self.target.key.namespace() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::{ObjectKey, Part};
 
-    fn outcome(actions: Vec<Action>, children: Option<Vec<String>>) -> Outcome {
-        Outcome { actions, children, requeue_after_ms: Some(5) }
+    fn apply(kind: &str, namespace: &str) -> Step {
+        let key = ObjectKey::new(Some(namespace), "a");
+        let target = ObjectRef { gvk: Gvk::new("v1", kind), key };
+        Step::Apply { target, body: serde_json::Map::new(), part: Part::Main }
+    }
+
+    fn check(grant: &Grant, steps: &[Step]) -> Result<(), String> {
+        let target = ObjectRef { gvk: Gvk::replica_set(), key: ObjectKey::new(Some("home"), "rs") };
+        Ask { plugin: "demo", grant, target: &target }.check(steps).map_err(|denied| denied.to_string())
     }
 
     #[test]
-    fn an_answer_that_asks_for_nothing_is_granted_and_anything_else_is_denied_by_name() {
-        assert_eq!(check(&outcome(vec![], None)), Ok(()));
-        let denied = check(&outcome(vec![Action::Apply("{}".into())], None)).unwrap_err();
-        assert!(denied.to_string().starts_with("not granted: to apply an object"), "{denied}");
-        assert!(check(&outcome(vec![], Some(vec![]))).is_err(), "an empty set of children deletes what there is");
+    fn without_a_grant_everything_is_denied_with_the_line_to_add() {
+        let denied = check(&Grant::default(), &[apply("Secret", "home")]).unwrap_err();
+        assert!(denied.starts_with("not granted: to apply v1 Secret a in namespace home"), "{denied}");
+        assert!(denied.contains("demo.yaml") && denied.contains("kinds: [Secret]"), "{denied}");
+        assert_eq!(check(&Grant::default(), &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_grant_is_for_its_kinds_and_namespaces_and_one_step_outside_denies_all() {
+        let grant = Grant::parse("grants:\n- {apiVersion: v1, kinds: [ConfigMap], verbs: [apply]}\n").unwrap();
+        assert_eq!(check(&grant, &[apply("ConfigMap", "home")]), Ok(()));
+        let outside = check(&grant, &[apply("ConfigMap", "home"), apply("ConfigMap", "other")]).unwrap_err();
+        assert!(outside.contains("in namespace other") && outside.contains("namespaces: [other]"), "{outside}");
+        assert!(check(&grant, &[apply("Secret", "home")]).is_err());
+    }
+
+    #[test]
+    fn the_home_of_a_namespace_is_itself() {
+        let grant = Grant::parse("grants:\n- {apiVersion: v1, kinds: [ConfigMap], verbs: [apply]}\n").unwrap();
+        let target = ObjectRef { gvk: Gvk::new("v1", "Namespace"), key: ObjectKey::new(None, "blue") };
+        let ask = Ask { plugin: "demo", grant: &grant, target: &target };
+        assert_eq!(ask.check(&[apply("ConfigMap", "blue")]), Ok(()));
+        assert!(ask.check(&[apply("ConfigMap", "green")]).is_err());
     }
 }

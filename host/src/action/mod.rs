@@ -1,3 +1,8 @@
-//! What plugins ask for in their answers.
+//! What plugins ask for in their answers: taken apart, checked against the grant, and done.
 
+pub mod apply;
+mod cluster;
+mod events;
 pub mod guard;
+mod in_memory;
+pub mod plan;

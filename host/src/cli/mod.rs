@@ -1,6 +1,7 @@
 //! The command line, a file per subcommand.
 
 mod parse;
+mod rbac;
 mod run;
 
 use std::process::ExitCode;
@@ -18,11 +19,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Args>),
+    Rbac(rbac::Args),
 }
 
 /// Does what the command line says. Wrong usage ends the process with code 2.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => args.run(),
+        Command::Rbac(args) => args.run(),
     }
 }

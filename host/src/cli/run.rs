@@ -10,17 +10,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::parse::{Listen, bytes, duration, existing_path, listen_addresses};
+use crate::cluster::ClusterOptions;
 use crate::config::{Config, Source};
 use crate::folder::Timing;
 use crate::plugin::Limits;
 use crate::progress::ProgressLine;
 use crate::runtime;
-use crate::selector::LabelSelector;
-use crate::source::Selection;
-use crate::source::cluster::ClusterOptions;
+use crate::selector::{LabelSelector, Scope};
 use crate::telemetry::{self, LogFormat};
 
-/// Run the plugins of a folder on the ReplicaSets of a cluster, or of a folder of manifests.
+/// Run the plugins of a folder on the objects of a cluster, or of a folder of manifests.
 ///
 /// What plugins print goes to stdout, the host's log to stderr. Exit codes: 0 after SIGTERM or ctrl-C, or if all was
 /// well; 1 if it cannot run or, with --once, if anything failed; 2 for wrong usage.
@@ -60,6 +59,14 @@ pub(super) struct Args {
     /// Reconcile everything there is once, then exit: 0, or 1 if anything failed.
     #[arg(long)]
     once: bool,
+
+    /// Carry out nothing of what plugins ask for; print, as a diff, what it would change.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// With --manifests: write each object that a plugin has changed to a file in this folder.
+    #[arg(long, value_name = "DIR", requires = "manifests", help_heading = "Objects")]
+    output: Option<PathBuf>,
 
     /// Processor time that a call may take.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, help_heading = "Limits")]
@@ -129,17 +136,23 @@ impl Args {
         {
             bail!("--cache-dir {} is in the plugin folder; choose another, or off", cache.display());
         }
+        if let (Some(output), Some(manifests)) = (&self.output, &self.manifests)
+            && std::path::absolute(output)?.starts_with(std::path::absolute(manifests)?)
+        {
+            bail!("--output {} is in the folder of the manifests; choose another", output.display());
+        }
         Ok(Config {
             source: match self.manifests {
-                Some(path) => Source::Manifests(path),
+                Some(path) => Source::Manifests { path, output: self.output },
                 None => Source::Cluster(ClusterOptions { kubeconfig: self.kubeconfig, context: self.context }),
             },
-            selection: Selection { namespace: self.namespace, labels: self.selector },
+            scope: Scope { namespace: self.namespace.map(Into::into), labels: self.selector },
             plugins: self.plugins,
             limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory },
             timing: Timing { debounce: self.debounce, poll: self.poll_interval },
             cache,
             once: self.once,
+            dry_run: self.dry_run,
             admin: self.admin.map(|Listen(addresses)| addresses),
         })
     }

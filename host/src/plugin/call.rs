@@ -1,17 +1,16 @@
 //! A call, and the instance that is kept from one call to the next.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use wasmtime_wasi::p2::bindings::CommandPre;
 
+use super::bindings::oarlock::plugin::types::{Description, Outcome};
 use super::bindings::{Reconciler, ReconcilerPre};
 use super::capture::Captured;
 use super::error::CallError;
 use super::program::{Plugin, Program};
 use super::request::Request;
-use super::sandbox::{Guest, Sandbox};
-use super::{Description, Outcome};
+use super::sandbox::{Call, Guest, Sandbox};
 
 /// What came of a call.
 #[derive(Debug)]
@@ -24,8 +23,6 @@ pub struct Answer {
     pub stderr: Captured,
     /// How many bytes it logged beyond what a call may log.
     pub log_dropped: usize,
-    /// How long it took, with the making of the instance where there was none.
-    pub took: Duration,
 }
 
 /// Calls a plugin, and keeps its instance from call to call for as long as the plugin is the same and answers.
@@ -39,14 +36,13 @@ impl Caller {
     ///
     /// If the future is dropped before it is done, the instance is gone, and the next call makes a new one.
     pub async fn reconcile(&mut self, plugin: &Arc<Plugin>, request: Request<'_>) -> Answer {
-        let start = Instant::now();
         let kept = self.kept.take().filter(|instance| Arc::ptr_eq(&instance.plugin, plugin));
         let mut instance = kept.unwrap_or_else(|| Instance::new(plugin, request));
         let result = instance.reconcile(request).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
         let log_dropped = instance.sandbox.store.data().log_dropped();
         self.kept = Some(instance).filter(|instance| instance.reconciler.is_some());
-        Answer { result, stdout, stderr, log_dropped, took: start.elapsed() }
+        Answer { result, stdout, stderr, log_dropped }
     }
 }
 
@@ -63,9 +59,9 @@ impl Instance {
             Program::Reconciler(_) => plugin.sandbox(&[&plugin.name], ""),
             Program::Command(_) => {
                 let call = if request.object.is_some() { "reconcile" } else { "gone" };
-                let Request { kind, key, .. } = request;
+                let (gvk, key) = (&request.target.gvk, &request.target.key);
                 let namespace = key.namespace().unwrap_or_default();
-                let arguments = [&*plugin.name, call, &kind.api_version, &kind.kind, namespace, key.name()];
+                let arguments = [&*plugin.name, call, gvk.api_version(), gvk.kind(), namespace, key.name()];
                 plugin.sandbox(&arguments, request.object.map_or("", |object| &object.json))
             }
         };
@@ -73,13 +69,14 @@ impl Instance {
     }
 
     async fn reconcile(&mut self, request: Request<'_>) -> Result<Outcome, CallError> {
-        self.sandbox.begin(Some((request.key.clone(), request.id)));
+        let (target, id, reader) = (request.target.clone(), request.id, Arc::clone(request.reader));
+        self.sandbox.begin(Some(Call { target, id, reader }));
         match &self.plugin.program {
             Program::Command(pre) => run(&mut self.sandbox, pre).await,
             Program::Reconciler(pre) => {
                 let reconciler = match self.reconciler.take() {
                     Some(reconciler) => reconciler,
-                    None => start(&mut self.sandbox, pre).await?.0,
+                    None => start(&mut self.sandbox, pre, self.plugin.grant.settings.as_deref()).await?.0,
                 };
                 let call = async |store: &mut _| reconciler.call_reconcile(store, request.into()).await;
                 let answer = self.sandbox.run(call).await?;
@@ -94,9 +91,10 @@ impl Instance {
 pub(super) async fn start(
     sandbox: &mut Sandbox,
     pre: &ReconcilerPre<Guest>,
+    settings: Option<&str>,
 ) -> Result<(Reconciler, Description), CallError> {
     let reconciler = sandbox.run(async |store| pre.instantiate_async(store).await).await?;
-    let description = sandbox.run(async |store| reconciler.call_describe(store, None).await).await?;
+    let description = sandbox.run(async |store| reconciler.call_describe(store, settings).await).await?;
     Ok((reconciler, description.map_err(CallError::Describe)?))
 }
 

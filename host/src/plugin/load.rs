@@ -1,6 +1,7 @@
 //! From the bytes of a file to a plugin that can be called: told apart, made a component, compiled, linked, checked.
 
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -12,14 +13,16 @@ use wit_component::ComponentEncoder;
 
 use super::aot::AotCache;
 use super::bindings::ReconcilerPre;
+use super::bindings::oarlock::plugin::types::{Description, Watch};
 use super::call;
 use super::engine::Engine;
 use super::error::CallError;
 use super::program::{Plugin, Program};
-use super::sandbox::Limits;
-use super::{Description, Watch};
+use super::sandbox::{Limits, Sandbox};
 use crate::digest::Digest;
-use crate::object::Kind;
+use crate::grant::Grant;
+use crate::object::Gvk;
+use crate::selector::Selection;
 
 /// What turns files into plugins.
 pub struct Loader {
@@ -63,12 +66,23 @@ pub enum LoadError {
         /// What it wrote to stderr.
         stderr: String,
     },
-    /// It watches what this host does not serve.
-    #[error("it watches {0}; this version of the host serves {served} without selectors and nothing else", served = Kind::replica_set())]
-    Watches(String),
-    /// It asks for what this host does not do.
-    #[error("it describes {0}, which this version of the host does not serve")]
-    Unserved(&'static str),
+    /// It describes a watch with a selector that is none.
+    #[error("it describes a watch of {0} that cannot be: {1}")]
+    Watch(String, String),
+    /// It would never be called.
+    #[error("it describes no watches, so that it would never be called; describe one, or name one in the grant file")]
+    NoWatches,
+    /// It describes a finalizer that is none.
+    #[error("it describes the finalizer `{0}`, which must be a domain and a name: `example.com/cleanup`")]
+    Finalizer(String),
+    /// Its grant file is wrong.
+    #[error("its grant file {}: {reason}", path.display())]
+    Grant {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        reason: String,
+    },
 }
 
 fn indented(lines: &str) -> String {
@@ -81,18 +95,31 @@ impl Loader {
         Self { engine: Arc::new(engine), cache, limits }
     }
 
-    /// Makes a plugin of the bytes of its file, which have that digest, and starts it once to see that it does.
+    /// Makes a plugin of the bytes of its file, and starts it once to see that it does.
     ///
     /// Compiling happens on a thread of its own.
-    pub async fn load(self: Arc<Self>, name: Arc<str>, digest: Digest, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
+    pub async fn load(self: Arc<Self>, name: Arc<str>, bytes: Vec<u8>, grant: Grant) -> Result<Plugin, LoadError> {
         let load = async {
             let loader = Arc::clone(&self);
-            let program = tokio::task::spawn_blocking(move || loader.link(&bytes, &digest)).await;
+            let linked = tokio::task::spawn_blocking(move || {
+                let digest = Digest::of(&bytes);
+                loader.link(&bytes, &digest).map(|program| (digest, program))
+            });
             // It fails if compiling panics.
-            let program = program.map_err(|_| LoadError::Panicked)??;
-            let plugin = Plugin { name, digest, program, engine: Arc::clone(&self.engine), limits: self.limits };
-            check(&plugin).await?;
-            Ok(plugin)
+            let (digest, program) = linked.await.map_err(|_| LoadError::Panicked)??;
+            let limits = Limits {
+                cpu: grant.limits.cpu.unwrap_or(self.limits.cpu),
+                wall: grant.limits.wall.unwrap_or(self.limits.wall),
+                memory: grant.limits.memory.unwrap_or(self.limits.memory),
+            };
+            let sandbox = Sandbox::new(&self.engine.wasmtime, &name, limits, &[&name], "");
+            let Described { watches, owns, finalizer } = describe(sandbox, &program, grant.settings.as_deref()).await?;
+            let watches = grant.watches.clone().unwrap_or(watches);
+            if watches.is_empty() {
+                return Err(LoadError::NoWatches);
+            }
+            let (engine, grant) = (Arc::clone(&self.engine), Arc::new(grant));
+            Ok(Plugin { name, digest, grant, watches, owns, finalizer, program, engine, limits })
         };
         // A defect of the compiler or the host is the matter of this plugin alone.
         AssertUnwindSafe(load).catch_unwind().await.unwrap_or(Err(LoadError::Panicked))
@@ -136,42 +163,52 @@ impl Loader {
     }
 }
 
-/// Starts the plugin once to see that it does, and that this host does what it describes.
-async fn check(plugin: &Plugin) -> Result<(), LoadError> {
+/// What a plugin says of itself, as the host needs it.
+#[derive(Default)]
+struct Described {
+    watches: Vec<Selection>,
+    owns: Vec<Selection>,
+    finalizer: Option<Box<str>>,
+}
+
+/// Starts a reconciler once to see that it does, and for what it says of itself.
+async fn describe(mut sandbox: Sandbox, program: &Program, settings: Option<&str>) -> Result<Described, LoadError> {
     // There is nothing of a command that can be run but all of it.
-    let Program::Reconciler(pre) = &plugin.program else { return Ok(()) };
-    let mut sandbox = plugin.sandbox(&[&plugin.name], "");
+    let Program::Reconciler(pre) = program else {
+        let watches = vec![Selection::all(Gvk::replica_set())];
+        return Ok(Described { watches, ..Described::default() });
+    };
     sandbox.begin(None);
-    let started = call::start(&mut sandbox, pre).await;
-    let (_, description) = started.map_err(|error| LoadError::Start {
+    let started = call::start(&mut sandbox, pre, settings).await;
+    let (_, Description { watches, owns, finalizer, .. }) = started.map_err(|error| LoadError::Start {
         error,
         stderr: String::from_utf8_lossy(&sandbox.stderr.take().bytes).into_owned(),
     })?;
-    serves(&description)
+    let selections = |watches: Vec<Watch>| {
+        let selection = |watch: Watch| {
+            let named = |reason| LoadError::Watch(format!("{} {}", watch.api_version, watch.kind), reason);
+            Selection::try_from(&watch).map_err(named)
+        };
+        watches.into_iter().map(selection).collect::<Result<Vec<_>, _>>()
+    };
+    if let Some(finalizer) = finalizer.as_deref().filter(|finalizer| !is_finalizer(finalizer)) {
+        return Err(LoadError::Finalizer(finalizer.to_owned()));
+    }
+    Ok(Described {
+        watches: selections(watches)?,
+        owns: selections(owns)?,
+        finalizer: finalizer.map(String::into_boxed_str),
+    })
 }
 
-/// Whether this host does what the plugin describes.
-fn serves(description: &Description) -> Result<(), LoadError> {
-    let Description { watches, owns, finalizer, .. } = description;
-    if watches.is_empty() {
-        return Err(LoadError::Watches("nothing".into()));
-    }
-    let served = Kind::replica_set();
-    for Watch { api_version, kind, namespace, label_selector, field_selector } in watches {
-        if !served.is(api_version, kind) {
-            return Err(LoadError::Watches(format!("{api_version} {kind}")));
-        }
-        if namespace.is_some() || label_selector.is_some() || field_selector.is_some() {
-            return Err(LoadError::Watches(format!("{api_version} {kind} with a namespace or selector")));
-        }
-    }
-    if !owns.is_empty() {
-        return Err(LoadError::Unserved("owned objects"));
-    }
-    if finalizer.is_some() {
-        return Err(LoadError::Unserved("a finalizer"));
-    }
-    Ok(())
+/// Whether the API server takes that as a finalizer: a DNS name, a slash, a name.
+fn is_finalizer(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(domain, name)| {
+        let is_name = |name: &str, more: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        domain.len() <= 253 && is_name(domain, "-.") && name.len() <= 63 && is_name(name, "-._")
+    })
 }
 
 /// What a file is, told by its bytes.

@@ -8,21 +8,27 @@ mod call;
 mod capture;
 mod engine;
 mod error;
+mod files;
 mod imports;
 mod load;
 mod program;
+mod reader;
 mod reload;
 mod request;
 mod sandbox;
 
 pub use aot::AotCache;
-pub use bindings::oarlock::plugin::types::{Action, Description, Outcome, Watch};
+pub use bindings::oarlock::plugin::types::ObjectRefResult as ObjectRef;
+pub use bindings::oarlock::plugin::types::{Action, Outcome};
+#[cfg(test)]
+pub use bindings::oarlock::plugin::types::{Event, Patch};
 pub use call::{Answer, Caller};
 pub use capture::Captured;
 pub use engine::Engine;
 pub use error::CallError;
 pub use load::{LoadError, Loader};
 pub use program::Plugin;
+pub use reader::Reader;
 pub use reload::{BROKEN_GRACE, Change, Reload};
 pub use request::{ReconcileId, Request};
 pub use sandbox::Limits;

@@ -1,5 +1,6 @@
 //! A plugin, ready to be called.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,13 +10,24 @@ use super::bindings::ReconcilerPre;
 use super::engine::Engine;
 use super::sandbox::{Guest, Limits, Sandbox};
 use crate::digest::Digest;
+use crate::grant::Grant;
+use crate::object::Gvk;
+use crate::selector::Selection;
 
 /// A plugin that can be called. It never changes: another file makes another plugin.
 pub struct Plugin {
     /// The name of its file, without `.wasm`.
     pub name: Arc<str>,
-    /// Of its file.
+    /// Of its file, and of its grant file where it has one.
     pub digest: Digest,
+    /// The operator's word on it.
+    pub grant: Arc<Grant>,
+    /// The objects that it is called for.
+    pub watches: Vec<Selection>,
+    /// The objects whose owners it is called for.
+    pub owns: Vec<Selection>,
+    /// The finalizer that it needs on the objects that it is called for.
+    pub finalizer: Option<Box<str>>,
     pub(super) program: Program,
     pub(super) engine: Arc<Engine>,
     pub(super) limits: Limits,
@@ -36,6 +48,12 @@ impl fmt::Debug for Plugin {
 }
 
 impl Plugin {
+    /// The kinds of objects that it deals with: those that it watches and those that it is granted something about.
+    pub fn kinds(&self) -> BTreeSet<Gvk> {
+        let watched = self.watches.iter().chain(&self.owns).map(|watch| watch.gvk.clone());
+        watched.chain(self.grant.kinds()).collect()
+    }
+
     /// A sandbox for an instance of it.
     pub(super) fn sandbox(&self, arguments: &[&str], stdin: &str) -> Sandbox {
         Sandbox::new(&self.engine.wasmtime, &self.name, self.limits, arguments, stdin)

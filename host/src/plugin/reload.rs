@@ -1,22 +1,24 @@
 //! Follows the plugin folder: what is new or changed is loaded, and told when it can be put in force.
 //!
-//! A file is decided by the digest of its bytes. One that cannot be loaded takes nothing away: the version in force
-//! stays, and the failure is told once, when the file has been at rest for a while, because it may only be half written.
+//! A plugin is a `.wasm` file and the grant file beside it, if there is one, which are loaded as one; what they are is
+//! decided by the digests of their bytes. What cannot be loaded takes nothing away: the version in force stays, and the
+//! failure is told once, when the files have been at rest for a while, because one may only be half written.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::files::{PairSignature, Unreadable, Version, list, parse_grant, read_pair};
 use super::load::{LoadError, Loader};
 use super::program::Plugin;
 use crate::digest::Digest;
-use crate::folder::{Depth, FolderWatch, Signature, Timing};
+use crate::folder::{Depth, FolderWatch, Timing};
 
 /// How long a file that cannot be loaded must have been at rest before that is told.
 pub const BROKEN_GRACE: Duration = Duration::from_secs(2);
@@ -57,11 +59,12 @@ pub struct Reload {
     changes: mpsc::Sender<Change>,
 }
 
-/// What is known of a file.
+/// What is known of a plugin's files.
 struct File {
     path: PathBuf,
+    grant_path: PathBuf,
     /// When the last reading of it was begun. None: it has to be read to tell whether it has changed.
-    signature: Option<Signature>,
+    signature: Option<PairSignature>,
     /// Whether the file was settled then, and need not be read again while its signature is the same.
     settled: bool,
     /// The reading that was begun last.
@@ -69,13 +72,13 @@ struct File {
     /// The reading that was heeded last: those begun before it are overtaken.
     heeded: u64,
     /// Of the version that was told as loaded last.
-    in_force: Option<Digest>,
+    in_force: Option<Version>,
     fault: Option<Fault>,
 }
 
 struct Fault {
     /// None: it could not be read.
-    digest: Option<Digest>,
+    version: Option<Version>,
     reason: String,
     /// None: it has been told.
     tell_at: Option<Instant>,
@@ -85,7 +88,7 @@ struct Fault {
 struct Reading {
     name: Arc<str>,
     generation: u64,
-    content: io::Result<(Digest, Content)>,
+    content: Result<(Version, Content), Unreadable>,
 }
 
 enum Content {
@@ -184,12 +187,12 @@ impl Reload {
             }
         }
         for (name, path) in paths {
-            if open.contains(&path) {
-                continue;
-            }
             let generation = self.generation;
             let file = self.files.entry(Arc::clone(&name)).or_insert_with(|| File::new(path, generation));
-            match Signature::of(&file.path) {
+            if open.contains(&file.path) || open.contains(&file.grant_path) {
+                continue;
+            }
+            match file.look() {
                 Ok(signature) if !file.has_changed(&signature) => {}
                 Ok(signature) => self.read(&name, signature),
                 Err(error) => file.unreadable(&error, self.grace),
@@ -199,27 +202,31 @@ impl Reload {
     }
 
     /// Begins to read a file and, if it is not in force, to load it.
-    fn read(&mut self, name: &Arc<str>, signature: Signature) {
+    fn read(&mut self, name: &Arc<str>, signature: PairSignature) {
         let Some(file) = self.files.get_mut(name) else { return };
         self.generation += 1;
         file.begun = self.generation;
         file.settled = signature.is_settled();
         file.signature = Some(signature);
-        let (name, generation, path, in_force) = (Arc::clone(name), self.generation, file.path.clone(), file.in_force);
+        let (name, generation, in_force) = (Arc::clone(name), self.generation, file.in_force);
+        let (path, grant_path) = (file.path.clone(), file.grant_path.clone());
         let (loader, permits) = (Arc::clone(&self.loader), Arc::clone(&self.permits));
         self.readings.spawn(async move {
             // Nobody closes the semaphore.
             let _permit = permits.acquire().await;
-            let content = match tokio::fs::read(path).await {
+            let content = match read_pair(path, &grant_path).await {
                 Err(error) => Err(error),
-                Ok(bytes) => {
-                    let digest = Digest::of(&bytes);
-                    let content = if in_force == Some(digest) {
+                Ok((bytes, grant)) => {
+                    let version = Version { plugin: Digest::of(&bytes), grant: grant.as_deref().map(Digest::of) };
+                    let content = if in_force == Some(version) {
                         Content::InForce
                     } else {
-                        Content::Loaded(loader.load(Arc::clone(&name), digest, bytes).await)
+                        Content::Loaded(match parse_grant(grant_path, grant) {
+                            Ok(grant) => loader.load(Arc::clone(&name), bytes, grant).await,
+                            Err(error) => Err(error),
+                        })
                     };
-                    Ok((digest, content))
+                    Ok((version, content))
                 }
             };
             Reading { name, generation, content }
@@ -232,17 +239,17 @@ impl Reload {
         file.heeded = generation;
         match content {
             Err(error) => file.unreadable(&error, self.grace),
-            Ok((digest, _)) if file.in_force == Some(digest) => {
+            Ok((version, _)) if file.in_force == Some(version) => {
                 if file.fault.take().is_some() {
-                    tracing::info!(plugin = &*name, "the file is again what is in force");
+                    tracing::info!(plugin = &*name, "the files are again what is in force");
                 }
             }
-            Ok((digest, Content::Loaded(Ok(plugin)))) => {
-                file.in_force = Some(digest);
+            Ok((version, Content::Loaded(Ok(plugin)))) => {
+                file.in_force = Some(version);
                 file.fault = None;
                 self.changes.send(Change::Loaded(Arc::new(plugin))).await?;
             }
-            Ok((digest, Content::Loaded(Err(error)))) => file.fault(Some(digest), error.to_string(), self.grace),
+            Ok((version, Content::Loaded(Err(error)))) => file.fault(Some(version), error.to_string(), self.grace),
             // Another version was put in force meanwhile, so this one has to be loaded after all.
             Ok((_, Content::InForce)) => {
                 file.signature = None;
@@ -261,11 +268,12 @@ impl Reload {
             if being_read || fault.tell_at.is_none_or(|tell_at| tell_at > now) {
                 continue;
             }
-            let signature = Signature::of(&file.path).ok();
-            let age = signature.as_ref().map_or(self.grace, Signature::age);
-            if self.watch.is_open(&file.path) || age < self.grace {
+            let signature = PairSignature::of(&file.path, &file.grant_path).ok();
+            let age = signature.as_ref().map_or(self.grace, PairSignature::age);
+            let is_open = self.watch.is_open(&file.path) || self.watch.is_open(&file.grant_path);
+            if is_open || age < self.grace {
                 fault.tell_at = Some(now + self.grace.saturating_sub(age).max(self.grace / 4));
-            } else if fault.digest.is_some() && signature != file.signature {
+            } else if fault.version.is_some() && signature != file.signature {
                 // There was no event for this change.
                 fault.tell_at = Some(now + self.grace);
                 self.watch.look_again();
@@ -283,6 +291,7 @@ impl File {
     /// A file that is not read yet. Readings up to that generation were of another file of its name.
     fn new(path: PathBuf, generation: u64) -> Self {
         Self {
+            grant_path: path.with_extension("yaml"),
             path,
             signature: None,
             settled: false,
@@ -297,33 +306,25 @@ impl File {
         self.begun > self.heeded
     }
 
-    /// Whether the file may be another than the one that is being, or was, read.
-    fn has_changed(&self, signature: &Signature) -> bool {
+    fn look(&self) -> Result<PairSignature, Unreadable> {
+        PairSignature::of(&self.path, &self.grant_path)
+    }
+
+    /// Whether the files may be others than those that are being, or were, read.
+    fn has_changed(&self, signature: &PairSignature) -> bool {
         self.signature.as_ref() != Some(signature) || !(self.settled || self.is_being_read())
     }
 
-    fn unreadable(&mut self, error: &io::Error, grace: Duration) {
+    fn unreadable(&mut self, Unreadable(path, error): &Unreadable, grace: Duration) {
         self.signature = None;
-        self.fault(None, format!("it cannot be read: {error}"), grace);
+        let what = if *path == self.path { "it".to_owned() } else { format!("its grant file {}", path.display()) };
+        self.fault(None, format!("{what} cannot be read: {error}"), grace);
     }
 
-    fn fault(&mut self, digest: Option<Digest>, reason: String, grace: Duration) {
-        let known = |fault: &Fault| fault.digest == digest && fault.reason == reason;
+    fn fault(&mut self, version: Option<Version>, reason: String, grace: Duration) {
+        let known = |fault: &Fault| fault.version == version && fault.reason == reason;
         if !self.fault.as_ref().is_some_and(known) {
-            self.fault = Some(Fault { digest, reason, tell_at: Some(Instant::now() + grace) });
+            self.fault = Some(Fault { version, reason, tell_at: Some(Instant::now() + grace) });
         }
     }
-}
-
-/// The plugin files in the folder by the names of their plugins. Hidden ones are not looked at.
-fn list(folder: &Path) -> io::Result<BTreeMap<Arc<str>, PathBuf>> {
-    let mut paths = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".wasm"));
-        if let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with('.')) {
-            paths.insert(name.into(), path);
-        }
-    }
-    Ok(paths)
 }

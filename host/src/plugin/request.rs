@@ -1,23 +1,25 @@
 //! What a guest is told in a call.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::bindings::oarlock::plugin::types::{self, ObjectRefParam};
-use crate::object::{Kind, Object, ObjectKey};
+use super::reader::Reader;
+use crate::object::{Object, ObjectRef};
 
 /// What a guest is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// The kind of the object.
-    pub kind: &'a Kind,
     /// Which object.
-    pub key: &'a ObjectKey,
+    pub target: &'a ObjectRef,
     /// The object as it is now. None: it is gone.
     pub object: Option<&'a Object>,
     /// How many calls for this object have failed since the last one that did not.
     pub attempt: u32,
     /// Names the call in the log.
     pub id: ReconcileId,
+    /// What it reads through.
+    pub reader: &'a Arc<dyn Reader>,
 }
 
 /// Names a call in the log.
@@ -34,10 +36,10 @@ impl<'a> From<Request<'a>> for types::Request<'a> {
     fn from(request: Request<'a>) -> Self {
         Self {
             target: ObjectRefParam {
-                api_version: &request.kind.api_version,
-                kind: &request.kind.kind,
-                namespace: request.key.namespace(),
-                name: request.key.name(),
+                api_version: request.target.gvk.api_version(),
+                kind: request.target.gvk.kind(),
+                namespace: request.target.key.namespace(),
+                name: request.target.key.name(),
             },
             object: request.object.map(|object| &*object.json),
             attempt: request.attempt,

@@ -11,8 +11,9 @@ use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView
 
 use super::capture::Capture;
 use super::error::CallError;
+use super::reader::Reader;
 use super::request::ReconcileId;
-use crate::object::ObjectKey;
+use crate::object::ObjectRef;
 
 /// The length of an epoch: how long a guest runs before it lets others run, and the unit in which its time is counted.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -92,7 +93,7 @@ impl Sandbox {
     }
 
     /// Begins a call: what runs from now on has the time that a call may take.
-    pub(super) fn begin(&mut self, call: Option<(ObjectKey, ReconcileId)>) {
+    pub(super) fn begin(&mut self, call: Option<Call>) {
         self.deadline = Instant::now() + self.limits.wall;
         let guest = self.store.data_mut();
         guest.call = call;
@@ -129,11 +130,18 @@ impl Sandbox {
     }
 }
 
+/// A call that a guest is in.
+pub(super) struct Call {
+    pub(super) target: ObjectRef,
+    pub(super) id: ReconcileId,
+    pub(super) reader: Arc<dyn Reader>,
+}
+
 /// What the host keeps for an instance.
 pub(super) struct Guest {
     pub(super) plugin: Arc<str>,
     /// The call that the guest is in. None: it is being started.
-    pub(super) call: Option<(ObjectKey, ReconcileId)>,
+    pub(super) call: Option<Call>,
     wasi: WasiCtx,
     table: ResourceTable,
     memory: MemoryLimit,

@@ -1,79 +1,98 @@
 //! Objects from a cluster, by kube's watcher.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::Api;
 use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::{self, DefaultBackoff, InitialListStrategy, watcher};
-use kube::{Api, Client};
 
-use super::{Selection, Span};
+use super::{Span, Update};
 use crate::cache::Event;
-use crate::object::{Kind, RawObject};
+use crate::cluster::{Cluster, explain};
+use crate::object::{Gvk, Kind, RawObject};
+use crate::selector::Selection;
 
-/// Which cluster. By default, the one that every Kubernetes client would find.
-#[derive(Clone, Debug, Default)]
-pub struct ClusterOptions {
-    /// The kubeconfig file.
-    pub kubeconfig: Option<PathBuf>,
-    /// The context in it.
-    pub context: Option<String>,
-}
+/// How often the API server is asked whether it serves a kind by now.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// The objects of one kind in a cluster.
-pub struct Cluster {
-    client: Client,
-    url: String,
-    kind: Kind,
-    selection: Selection,
+/// Why a watch ended.
+enum Ended {
+    /// All there is has been told of, or that it is refused, and no more is wanted.
+    Told,
+    /// There is no such resource any more.
+    NotServed,
 }
 
 impl Cluster {
-    /// The cluster that the options name, or else the one that every Kubernetes client would find: by `$KUBECONFIG` or
-    /// `~/.kube/config`, or from inside a pod. It is not asked for anything yet.
-    pub async fn find(options: ClusterOptions, kind: Kind, selection: Selection) -> anyhow::Result<Self> {
-        let ClusterOptions { kubeconfig, context } = options;
-        let chosen = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let mut config = match kubeconfig {
-            Some(path) => {
-                let kubeconfig =
-                    Kubeconfig::read_from(&path).with_context(|| format!("kubeconfig {}", path.display()))?;
-                let config = kube::Config::from_custom_kubeconfig(kubeconfig, &chosen).await;
-                config.with_context(|| format!("kubeconfig {}", path.display()))?
+    /// Follows the selected objects for as long as `span` says. A kind that is not served is waited for.
+    pub(super) async fn watch(&self, selection: &Selection, span: Span, mut deliver: impl FnMut(Update)) {
+        let (gvk, url) = (&selection.gvk, &self.url);
+        let mut backoff = DefaultBackoff::default();
+        let mut waiting = false;
+        loop {
+            match self.discover(gvk).await {
+                Ok(Some(kind)) => {
+                    backoff.reset();
+                    if std::mem::take(&mut waiting) {
+                        tracing::info!("{url} serves {gvk} now");
+                    }
+                    deliver(Update::Found(kind.clone()));
+                    match self.follow(&kind, selection, span, &mut deliver).await {
+                        Ended::Told => return,
+                        Ended::NotServed => tokio::time::sleep(Duration::from_millis(200)).await,
+                    }
+                }
+                Ok(None) => {
+                    deliver(Update::NotServed);
+                    if !std::mem::replace(&mut waiting, true) {
+                        tracing::warn!(
+                            "{url} does not serve {gvk}: {}",
+                            match span {
+                                Span::Once => "it is left out",
+                                Span::Forever => "waiting for it",
+                            }
+                        );
+                    }
+                    if span == Span::Once {
+                        return;
+                    }
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => {
+                    let refusal = matches!(&error, kube::Error::Api(status) if is_refusal(status));
+                    if refusal {
+                        deliver(Update::Refused(explain(&error)));
+                    }
+                    if refusal && span == Span::Once {
+                        tracing::error!("cannot watch {gvk} at {url}: {}", explain(&error));
+                        return;
+                    }
+                    // It has no end.
+                    let delay = backoff.next().unwrap_or_default();
+                    let (seconds, reason) = (delay.as_secs_f64(), explain(&error));
+                    tracing::warn!("cannot watch {gvk} at {url}, trying again in {seconds:.1} s: {reason}");
+                    tokio::time::sleep(delay).await;
+                }
             }
-            None if chosen.context.is_some() => kube::Config::from_kubeconfig(&chosen).await.context("kubeconfig")?,
-            None => kube::Config::infer().await.context(
-                "there is no cluster to be found: use --kubeconfig FILE, or --manifests PATH to do without one",
-            )?,
-        };
-        // Longer than a watch is silent, which the watcher takes care of itself.
-        config.read_timeout = Some(Duration::from_mins(5));
-        config.reset_reader_on_write = true;
-        let url = config.cluster_url.to_string();
-        let client = Client::try_from(config).with_context(|| format!("cluster at {url}"))?;
-        Ok(Self { client, url, kind, selection })
+        }
     }
 
-    /// Follows the objects for as long as `span` says. What fails is said in the log and tried again, with a backoff; an
-    /// error is what is not worth trying again.
-    ///
     /// The first list is asked for as a stream (KEP-3157), and in pages from a server that does not know that.
-    pub async fn follow(self, span: Span, mut deliver: impl FnMut(Event)) -> anyhow::Result<()> {
-        let Self { client, url, kind, selection } = &self;
+    async fn follow(&self, kind: &Kind, selection: &Selection, span: Span, deliver: &mut impl FnMut(Update)) -> Ended {
+        let url = &self.url;
         let api: Api<RawObject> = match &selection.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
-            None => Api::all_with(client.clone(), kind),
+            Some(namespace) if kind.namespaced => Api::namespaced_with(self.client(), namespace, kind),
+            _ => Api::all_with(self.client(), kind),
         };
         let mut config = watcher::Config::default().streaming_lists();
         if !selection.labels.selects_all() {
-            config = config.labels(&selection.labels.to_string());
+            config = config.labels(selection.labels.as_str());
+        }
+        if !selection.fields.selects_all() {
+            config = config.fields(&selection.fields.to_string());
         }
         let mut backoff = DefaultBackoff::default();
         let mut failing = false;
@@ -87,14 +106,21 @@ impl Cluster {
                         config.initial_list_strategy = InitialListStrategy::ListWatch;
                         break;
                     }
-                    Err(error) if span == Span::Once && is_refusal(&error) => {
-                        bail!("cannot watch {kind} at {url}: {}", explain(&error, kind));
-                    }
+                    Err(error) if status(&error).is_some_and(|status| status.code == 404) => return Ended::NotServed,
                     Err(error) => {
+                        let reason = explain_watch(&error, kind);
+                        let refused = status(&error).is_some_and(is_refusal);
+                        if refused {
+                            deliver(Update::Refused(reason.clone()));
+                        }
+                        if refused && span == Span::Once {
+                            tracing::error!("cannot watch {kind} at {url}: {reason}");
+                            return Ended::Told;
+                        }
                         failing = true;
                         // It has no end.
                         let delay = backoff.next().unwrap_or_default();
-                        let (seconds, reason) = (delay.as_secs_f64(), explain(&error, kind));
+                        let seconds = delay.as_secs_f64();
                         tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
                         tokio::time::sleep(delay).await;
                         continue;
@@ -106,11 +132,11 @@ impl Cluster {
                     tracing::info!("watching {kind} at {url} again");
                 }
                 let complete = matches!(event, watcher::Event::InitDone);
-                if let Some(event) = translate(event, kind) {
-                    deliver(event);
+                if let Some(event) = translate(event, &kind.gvk) {
+                    deliver(Update::Event(event));
                 }
                 if complete && span == Span::Once {
-                    return Ok(());
+                    return Ended::Told;
                 }
             }
         }
@@ -131,8 +157,8 @@ fn status(error: &watcher::Error) -> Option<&Status> {
 }
 
 /// Whether the server answered that it will not do this, now or later.
-fn is_refusal(error: &watcher::Error) -> bool {
-    status(error).is_some_and(|status| matches!(status.code, 400 | 401 | 403 | 404 | 422))
+fn is_refusal(status: &Status) -> bool {
+    matches!(status.code, 400 | 401 | 403 | 422)
 }
 
 /// Whether the server says that it does not know streaming lists, or has them switched off.
@@ -141,11 +167,11 @@ fn refuses_streaming(error: &watcher::Error) -> bool {
 }
 
 /// None: an object that is none, because it has no name.
-fn translate(event: watcher::Event<RawObject>, kind: &Kind) -> Option<Event> {
+fn translate(event: watcher::Event<RawObject>, gvk: &Gvk) -> Option<Event> {
     let object = |raw: RawObject| {
-        let object = raw.into_object(kind);
+        let object = raw.into_object(gvk);
         if object.is_none() {
-            tracing::warn!("the API server sent a {kind} without a name, which is left out");
+            tracing::warn!("the API server sent a {gvk} without a name, which is left out");
         }
         object
     };
@@ -154,24 +180,18 @@ fn translate(event: watcher::Event<RawObject>, kind: &Kind) -> Option<Event> {
         watcher::Event::InitApply(raw) => Event::InitApply(object(raw)?),
         watcher::Event::InitDone => Event::InitDone,
         watcher::Event::Apply(raw) => Event::Apply(object(raw)?),
-        watcher::Event::Delete(raw) => Event::Delete(object(raw)?.key),
+        watcher::Event::Delete(raw) => {
+            let gone = object(raw)?;
+            Event::Delete { key: gone.key, uid: gone.uid }
+        }
     })
 }
 
 /// The error down to its cause, and what to do where that is known.
-fn explain(error: &watcher::Error, kind: &Kind) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            // Writing to a string does not fail.
-            let _ = write!(text, ": {cause_text}");
-        }
-        source = cause.source();
-    }
+fn explain_watch(error: &watcher::Error, kind: &Kind) -> String {
+    let text = explain(error);
     if status(error).is_some_and(|status| status.code == 403) {
-        let _ = write!(text, "; the account needs the verbs get, list and watch on {}", kind.plural);
+        return format!("{text}; the account needs the verbs get, list and watch on {}", kind.plural);
     }
     text
 }

@@ -3,15 +3,22 @@
 pub mod cluster;
 pub mod manifests;
 
-use crate::selector::LabelSelector;
+use std::sync::Arc;
 
-/// Which objects.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// None: those of all namespaces.
-    pub namespace: Option<String>,
-    /// By their labels.
-    pub labels: LabelSelector,
+use crate::cache::Event;
+use crate::cluster::Cluster;
+use crate::object::{Gvk, Kind};
+use crate::selector::Selection;
+
+use manifests::Manifests;
+
+/// Where objects come from; cheap to clone.
+#[derive(Clone)]
+pub enum Source {
+    /// A cluster.
+    Cluster(Arc<Cluster>),
+    /// A file or a folder of manifests, taken as the cluster.
+    Manifests(Arc<Manifests>),
 }
 
 /// For how long objects are followed.
@@ -21,4 +28,39 @@ pub enum Span {
     Once,
     /// For ever, whatever happens.
     Forever,
+}
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum Update {
+    /// The kind of the objects is served.
+    Found(Kind),
+    /// The kind is not served, or not any more: there are no objects of it.
+    NotServed,
+    /// The API server refuses the watch, for this reason. It is tried again.
+    Refused(String),
+    /// Something about the objects.
+    Event(Event),
+}
+
+impl Source {
+    /// Follows the selected objects for as long as `span` says. What fails is said in the log and tried again.
+    pub async fn watch(&self, selection: &Selection, span: Span, deliver: impl FnMut(Update)) {
+        match self {
+            Self::Cluster(cluster) => cluster.watch(selection, span, deliver).await,
+            Self::Manifests(manifests) => manifests.watch(selection, span, deliver).await,
+        }
+    }
+
+    /// What is served under that name. An error says, for people, that there is no such kind or that it cannot be told.
+    pub async fn kind(&self, gvk: &Gvk) -> Result<Kind, String> {
+        match self {
+            Self::Cluster(cluster) => match cluster.kind(gvk).await {
+                Ok(Some(kind)) => Ok(kind),
+                Ok(None) => Err(format!("the API server does not serve {gvk}")),
+                Err(error) => Err(format!("cannot tell whether the API server serves {gvk}: {error}")),
+            },
+            Self::Manifests(manifests) => Ok(manifests.kind(gvk)),
+        }
+    }
 }

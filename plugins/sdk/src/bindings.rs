@@ -13,4 +13,6 @@ wit_bindgen::generate!({
     world: "reconciler",
     pub_export_macro: true,
     export_macro_name: "export",
+    // For the tests of plugins.
+    additional_derives: [PartialEq, Eq],
 });

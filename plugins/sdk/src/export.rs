@@ -3,13 +3,13 @@
 use std::io::{self, Write as _};
 
 use crate::bindings::oarlock::plugin::types;
-use crate::{Description, Failure, Object, Outcome, Request, Watch};
+use crate::{Description, Failure, Object, Outcome, Request};
 
-/// The description of a plugin that gives none.
-pub fn default_description(settings: Option<&str>, name: &str, version: &str) -> Result<Description, String> {
+/// The answer of a plugin that takes no settings.
+pub fn without_settings(settings: Option<&str>, description: Description) -> Result<Description, String> {
     match settings {
-        None => Ok(Description::new(name, version, vec![Watch::all("apps/v1", "ReplicaSet")])),
-        Some(_) => Err(format!("{name} takes no settings")),
+        None => Ok(description),
+        Some(_) => Err(format!("{} takes no settings", description.name)),
     }
 }
 
@@ -29,4 +29,16 @@ pub fn call(
     // do anything about.
     let _ = io::stdout().flush();
     answer.map(Into::into).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_nobody_reads_are_refused_by_the_name_of_the_plugin() {
+        let description = || Description::new("example", "1.0.0", Vec::new());
+        assert_eq!(without_settings(None, description()), Ok(description()));
+        assert_eq!(without_settings(Some("{}"), description()), Err("example takes no settings".into()));
+    }
 }

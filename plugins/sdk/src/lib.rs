@@ -2,18 +2,19 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod cluster;
+mod describe;
 #[doc(hidden)]
 pub mod export;
 pub mod log;
 mod object;
+mod object_ref;
 mod outcome;
 
-pub use bindings::oarlock::plugin::cluster;
 pub use bindings::oarlock::plugin::types::{Action, Deletion, Description, Event, ObjectRef, Patch, Watch};
 pub use object::Object;
 pub use outcome::{Failure, Outcome};
-
-use std::fmt;
+pub use serde_json::{Value, json};
 
 /// One call: the object to reconcile.
 #[derive(Clone, Debug)]
@@ -28,37 +29,10 @@ pub struct Request {
     pub deleting: bool,
 }
 
-impl Watch {
-    /// All objects of a kind: `Watch::all("apps/v1", "ReplicaSet")`.
-    pub fn all(api_version: impl Into<String>, kind: impl Into<String>) -> Self {
-        Self {
-            api_version: api_version.into(),
-            kind: kind.into(),
-            namespace: None,
-            label_selector: None,
-            field_selector: None,
-        }
-    }
-}
-
-impl Description {
-    /// A plugin of that name and version that watches these objects, owns none and needs no finalizer.
-    pub fn new(name: impl Into<String>, version: impl Into<String>, watches: Vec<Watch>) -> Self {
-        Self { name: name.into(), version: version.into(), watches, owns: Vec::new(), finalizer: None }
-    }
-}
-
-/// As `kubectl` names objects within a kind: `NAMESPACE/NAME`, or `NAME` for a cluster-scoped one.
-impl fmt::Display for ObjectRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}/")?;
-        }
-        f.write_str(&self.name)
-    }
-}
-
-/// Makes a plugin of a function.
+/// Makes a plugin of a function, a `fn(&Request) -> Result<Outcome, Failure>`.
+///
+/// Alone, `reconciler!(reconcile)` is a plugin that watches all ReplicaSets and takes no settings. One that watches
+/// something else says so with `description`, a [`Description`]:
 ///
 /// ```
 /// use oarlock_sdk::{Description, Failure, Outcome, Request, Watch, reconciler};
@@ -68,30 +42,57 @@ impl fmt::Display for ObjectRef {
 ///     Ok(Outcome::done())
 /// }
 ///
+/// reconciler!(
+///     reconcile,
+///     description = Description::new("example", "1.0.0", vec![Watch::all("v1", "ConfigMap").labels("app=web")])
+/// );
+/// ```
+///
+/// One that takes settings gives a function in its place, `describe`, a
+/// `fn(Option<&str>) -> Result<Description, String>`. It is called with the operator's settings as JSON, in each
+/// instance before the first reconcile, so that it can keep them. An error keeps the plugin out of force, and the
+/// operator is shown it.
+///
+/// ```
+/// use std::sync::OnceLock;
+///
+/// use oarlock_sdk::{Description, Failure, Outcome, Request, Watch, reconciler};
+///
+/// static GREETING: OnceLock<String> = OnceLock::new();
+///
 /// fn describe(settings: Option<&str>) -> Result<Description, String> {
-///     if settings.is_some() {
-///         return Err("it takes no settings".into());
-///     }
-///     Ok(Description::new("example", "1.0.0", vec![Watch::all("apps/v1", "ReplicaSet")]))
+///     let greeting = serde_json::from_str(settings.unwrap_or(r#""hello""#)).map_err(|error| error.to_string())?;
+///     GREETING.get_or_init(|| greeting);
+///     Ok(Description::new("example", "1.0.0", vec![Watch::all("v1", "ConfigMap")]))
+/// }
+///
+/// fn reconcile(request: &Request) -> Result<Outcome, Failure> {
+///     println!("{} {}", GREETING.get().map_or("", String::as_str), request.target);
+///     Ok(Outcome::done())
 /// }
 ///
 /// reconciler!(reconcile, describe = describe);
 /// ```
-///
-/// `reconcile` is a `fn(&Request) -> Result<Outcome, Failure>`. `describe` is a
-/// `fn(Option<&str>) -> Result<Description, String>` that is given the operator's settings as JSON and says what the
-/// plugin watches; without it, the plugin watches all ReplicaSets and takes no settings.
 #[macro_export]
 macro_rules! reconciler {
     ($reconcile:path) => {
         $crate::reconciler!(
             $reconcile,
-            describe = |settings: ::core::option::Option<&str>| {
-                $crate::export::default_description(settings, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-            }
+            description = $crate::Description::new(
+                env!("CARGO_PKG_NAME"),
+                env!("CARGO_PKG_VERSION"),
+                ::std::vec![$crate::Watch::all("apps/v1", "ReplicaSet")]
+            )
         );
     };
-    ($reconcile:path, describe = $describe:expr) => {
+    ($reconcile:path, description = $description:expr $(,)?) => {
+        $crate::reconciler!(
+            $reconcile,
+            describe =
+                |settings: ::core::option::Option<&str>| $crate::export::without_settings(settings, $description)
+        );
+    };
+    ($reconcile:path, describe = $describe:expr $(,)?) => {
         const _: () = {
             struct Plugin;
 

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value};
 use serde_json::Deserializer as JsonDeserializer;
 
-use crate::Failure;
+use crate::{Failure, ObjectRef};
 
 /// An object as the API server serves it, in JSON.
 ///
@@ -42,6 +42,26 @@ impl Object {
         let mut json = JsonDeserializer::from_str(&self.0);
         let value = At { pointer, whole: pointer, value: PhantomData }.deserialize(&mut json);
         value.map_err(|error| Failure::terminal(format_args!("unexpected object at {pointer}: {error}")))
+    }
+
+    /// The name of the object, to read, change or delete it by.
+    ///
+    /// Every object from the host has one. Without `apiVersion`, `kind` or name, it is a [`Failure::Terminal`].
+    pub fn reference(&self) -> Result<ObjectRef, Failure> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Named {
+            api_version: String,
+            kind: String,
+            metadata: Metadata,
+        }
+        #[derive(serde::Deserialize)]
+        struct Metadata {
+            name: String,
+            namespace: Option<String>,
+        }
+        let Named { api_version, kind, metadata: Metadata { name, namespace } } = self.parse()?;
+        Ok(ObjectRef { api_version, kind, namespace, name })
     }
 }
 
@@ -154,6 +174,16 @@ mod tests {
             let Err(Failure::Terminal(reason)) = object.at::<u32>(pointer) else { panic!("{pointer} is found") };
             assert!(reason.contains(pointer), "{reason}");
         }
+    }
+
+    #[test]
+    fn an_object_refers_to_itself_with_its_namespace_where_it_has_one() {
+        let config = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "shop", "name": "web"}}"#;
+        let namespace = r#"{"kind": "Namespace", "metadata": {"name": "shop", "labels": {}}, "apiVersion": "v1"}"#;
+        let reference = |json: &str| Object::new(json).reference();
+        assert_eq!(reference(config), Ok(ObjectRef::new("v1", "ConfigMap", "web").in_namespace("shop")));
+        assert_eq!(reference(namespace), Ok(ObjectRef::new("v1", "Namespace", "shop")));
+        assert!(matches!(reference(r#"{"kind": "Namespace"}"#), Err(Failure::Terminal(_))));
     }
 
     #[test]

@@ -1,19 +1,44 @@
 //! `oarlock:plugin/cluster`.
 
+use std::sync::Arc;
+
 use super::super::bindings::oarlock::plugin::cluster::{Host, Json, ObjectRef, Watch};
+use super::super::reader::Reader;
 use super::super::sandbox::Guest;
+use crate::object::{self, Gvk, ObjectKey};
+use crate::selector::Selection;
 
 impl Host for Guest {
     async fn get(&mut self, target: ObjectRef) -> Result<Option<Json>, String> {
-        Err(not_granted("get", &target.api_version, &target.kind, target.namespace.as_deref()))
+        let gvk = Gvk::new(&target.api_version, &target.kind);
+        let key = ObjectKey::new(target.namespace.as_deref(), &target.name);
+        let found = self.reader()?.get(object::ObjectRef { gvk, key }).await?;
+        Ok(found.map(|object| object.json.to_string()))
     }
 
     async fn list(&mut self, selection: Watch) -> Result<Vec<Json>, String> {
-        Err(not_granted("list", &selection.api_version, &selection.kind, selection.namespace.as_deref()))
+        let found = self.reader()?.list(Selection::try_from(&selection)?).await?;
+        Ok(found.iter().map(|object| object.json.to_string()).collect())
     }
 }
 
-fn not_granted(verb: &str, api_version: &str, kind: &str, namespace: Option<&str>) -> String {
-    let place = namespace.map_or_else(|| "the cluster".to_owned(), |namespace| format!("namespace {namespace}"));
-    format!("not granted: {verb} {api_version} {kind} in {place}; a plugin may read only the object that it is given")
+impl Guest {
+    fn reader(&self) -> Result<Arc<dyn Reader>, String> {
+        let call = self.call.as_ref().ok_or("the cluster can be read in `reconcile` only")?;
+        Ok(Arc::clone(&call.reader))
+    }
+}
+
+impl TryFrom<&Watch> for Selection {
+    /// A text for people.
+    type Error = String;
+
+    fn try_from(watch: &Watch) -> Result<Self, String> {
+        Ok(Self {
+            gvk: Gvk::new(&watch.api_version, &watch.kind),
+            namespace: watch.namespace.as_deref().map(Box::from),
+            labels: watch.label_selector.as_deref().unwrap_or_default().parse().map_err(|error| format!("{error}"))?,
+            fields: watch.field_selector.as_deref().unwrap_or_default().parse().map_err(|error| format!("{error}"))?,
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! `oarlock:plugin/log`.
 
 use super::super::bindings::oarlock::plugin::log::{Host, Level};
-use super::super::sandbox::Guest;
+use super::super::sandbox::{Call, Guest};
 
 impl Host for Guest {
     async fn log(&mut self, level: Level, message: String) {
@@ -9,8 +9,9 @@ impl Host for Guest {
         macro_rules! event {
             ($level:ident, $line:expr) => {
                 match &self.call {
-                    Some((object, id)) => {
-                        tracing::$level!(plugin = &*self.plugin, %object, reconcile_id = %id, "{}", $line);
+                    Some(Call { target, id, .. }) => {
+                        let (kind, object) = (target.gvk.kind(), &target.key);
+                        tracing::$level!(plugin = &*self.plugin, kind, %object, reconcile_id = %id, "{}", $line);
                     }
                     None => tracing::$level!(plugin = &*self.plugin, "{}", $line),
                 }

@@ -1,101 +1,233 @@
-//! Objects from a file or a folder of manifests, taken as the cluster and followed live.
+//! A file or a folder of manifests, taken as the cluster and followed live.
 //!
-//! What an API server would fill in and a reconciler may rely on is filled in: namespace, uid, resource version,
-//! generation and creation timestamp. A document that cannot be taken in is named by file and line; while a file has
-//! such a document, no object of it counts as gone.
+//! What is in the files is taken into an object store in memory, as if it were applied, and what plugins ask for is done
+//! there. A document that cannot be taken in is named by file and line; while a file has such a document, no object of
+//! it counts as gone.
 
+mod fields;
+mod files;
+mod kinds;
+mod merge;
 mod parse;
+mod store;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use std::{fs, io, mem};
+use std::{fs, mem};
 
 use serde_json::{Map, Value};
+use tokio::sync::{SetOnce, mpsc};
 
-use super::{Selection, Span};
+use super::{Span, Update};
 use crate::cache::Event;
 use crate::digest::Digest;
-use crate::folder::{Depth, FolderWatch, Signature, Timing};
-use crate::object::{Kind, Object, ObjectKey};
+use crate::folder::{Depth, FolderWatch, Timing};
+use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef, Part, RawObject};
+use crate::selector::Selection;
 use crate::tally::Tally;
 
-use parse::{Broken, Documents, Format};
+use files::{File, Listing, name_of};
+use parse::Broken;
+use store::{Changes, Store, StoreError, Written};
 
-/// The objects of one kind in a file or folder.
+pub use kinds::Kinds;
+pub use store::Patch;
+
+/// The objects of a file or folder, and what has become of them.
 pub struct Manifests {
-    watch: FolderWatch,
-    kind: Kind,
-    selection: Selection,
+    state: Mutex<State>,
+    /// Where objects that plugins have changed are written. None: nowhere.
+    output: Option<PathBuf>,
+    /// Set when the files have been read once.
+    read: SetOnce<()>,
+}
+
+struct State {
+    store: Store,
+    kinds: Kinds,
     files: BTreeMap<PathBuf, File>,
-    objects: BTreeMap<ObjectKey, Known>,
+    /// What was taken in of the files last.
+    loaded: BTreeMap<ObjectRef, Map<String, Value>>,
     /// What has been said of what is wrong now.
     told: HashSet<String>,
-    /// The resource version given last.
-    version: u64,
+    watches: Vec<Watch>,
 }
 
-/// What was in a file when it was read last.
-#[derive(Default)]
-struct File {
-    /// None: it has to be read to tell whether it has changed.
-    signature: Option<Signature>,
-    objects: Vec<(ObjectKey, Map<String, Value>)>,
-    broken: Vec<Broken>,
+/// Somebody who is told of changes.
+struct Watch {
+    selection: Selection,
+    /// The objects that it knows to be selected.
+    known: HashSet<ObjectKey>,
+    events: mpsc::UnboundedSender<Event>,
 }
 
-/// An object as it was told last.
-struct Known {
-    manifest: Map<String, Value>,
-    uid: String,
-    generation: u64,
-    created: String,
+/// A change to one object.
+#[derive(Debug)]
+pub enum Edit {
+    /// Server-side apply.
+    Apply {
+        /// The whole of what the manager says of it.
+        body: Map<String, Value>,
+        /// The field manager.
+        manager: String,
+        /// Whether it takes fields over from others.
+        force: bool,
+        /// What it is about.
+        part: Part,
+    },
+    /// A patch.
+    Patch(Patch),
+    /// A removal.
+    Delete {
+        /// That it must have. None: any.
+        uid: Option<String>,
+    },
+}
+
+/// What an edit has made, or would make, of an object. None: there is none.
+#[derive(Debug)]
+pub struct Edited {
+    /// Which object.
+    pub target: ObjectRef,
+    /// As JSON.
+    pub before: Option<String>,
+    /// As it is after it.
+    pub after: Option<Object>,
 }
 
 impl Manifests {
-    /// The objects of that kind in the file or folder at `path`.
-    pub fn new(path: &Path, kind: Kind, selection: Selection, timing: Timing) -> anyhow::Result<Self> {
-        Ok(Self {
-            watch: FolderWatch::new(path, Depth::Nested, timing)?,
-            kind,
-            selection,
+    /// Nothing yet: [`Manifests::follow`] reads the files. Objects that are edited are written to the folder `output`.
+    pub fn new(output: Option<PathBuf>) -> Self {
+        let state = State {
+            store: Store::new(|text| uid(&Digest::of(text.as_bytes()))),
+            kinds: Kinds::default(),
             files: BTreeMap::new(),
-            objects: BTreeMap::new(),
+            loaded: BTreeMap::new(),
             told: HashSet::new(),
-            version: 0,
-        })
+            watches: Vec::new(),
+        };
+        Self { state: Mutex::new(state), output, read: SetOnce::new() }
     }
 
-    /// Follows the objects for as long as `span` says.
-    pub async fn follow(mut self, span: Span, tally: Arc<Tally>, mut deliver: impl FnMut(Event)) {
-        deliver(Event::Init);
-        // Parsing takes long for many documents; on this thread it would hold up the calls that it leads to.
-        for event in tokio::task::block_in_place(|| self.read(&HashSet::new(), &tally)) {
-            deliver(match event {
-                Event::Apply(object) => Event::InitApply(object),
-                event => event,
-            });
+    /// Reads the file or folder at `path`, and follows it for as long as `span` says.
+    pub async fn follow(&self, path: &Path, timing: Timing, span: Span, tally: &Tally) -> anyhow::Result<()> {
+        let mut watch = FolderWatch::new(path, Depth::Nested, timing)?;
+        let mut open = HashSet::new();
+        loop {
+            // Parsing takes long for many documents; on this thread it would hold up the calls that it leads to.
+            tokio::task::block_in_place(|| self.lock().read(watch.path(), &open, tally));
+            // It is set the first time.
+            let _ = self.read.set(());
+            if span == Span::Once {
+                return Ok(());
+            }
+            open = watch.next().await;
         }
-        deliver(Event::InitDone);
+    }
+
+    /// What there is to know of a kind.
+    pub fn kind(&self, gvk: &Gvk) -> Kind {
+        self.lock().kinds.kind(gvk)
+    }
+
+    /// Follows the selected objects for as long as `span` says.
+    pub(super) async fn watch(&self, selection: &Selection, span: Span, mut deliver: impl FnMut(Update)) {
+        self.read.wait().await;
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let (kind, objects) = self.lock().add_watch(selection, sender);
+        deliver(Update::Found(kind));
+        deliver(Update::Event(Event::Init));
+        objects.into_iter().for_each(|object| deliver(Update::Event(Event::InitApply(object))));
+        deliver(Update::Event(Event::InitDone));
         if span == Span::Once {
             return;
         }
-        loop {
-            let open = self.watch.next().await;
-            for event in tokio::task::block_in_place(|| self.read(&open, &tally)) {
-                deliver(event);
-            }
+        while let Some(event) = events.recv().await {
+            deliver(Update::Event(event));
         }
     }
 
-    /// Reads the files that have changed, but for those that are `open`, and returns what has changed about objects.
-    fn read(&mut self, open: &HashSet<PathBuf>, tally: &Tally) -> Vec<Event> {
+    /// An object as it is now.
+    pub fn look_up(&self, target: &ObjectRef) -> Option<Object> {
+        let state = self.lock();
+        object(state.store.get(target)?.clone(), &target.gvk)
+    }
+
+    /// Edits an object. Returns what has become of it and of those that had to follow it; with `dry_run`, what would
+    /// have. An error says, for people, why nothing was done.
+    pub fn edit(&self, target: &ObjectRef, edit: Edit, dry_run: bool) -> Result<Vec<Edited>, String> {
+        let mut state = self.lock();
+        let mut tried;
+        let store = if dry_run {
+            tried = state.store.clone();
+            &mut tried
+        } else {
+            &mut state.store
+        };
+        let now = now();
+        let done = match edit {
+            Edit::Apply { body, manager, force, part } => store.apply(target, body, &manager, force, part, &now),
+            Edit::Patch(patch) => store.patch(target, patch, &now),
+            Edit::Delete { uid } => match store.delete(target, uid.as_deref(), &now) {
+                // It is gone already, or was made anew and is not the one that is meant.
+                Err(StoreError::NotFound(_) | StoreError::UidMismatch { .. }) => return Ok(Vec::new()),
+                done => done,
+            },
+        };
+        let changes = done.map_err(|error| error.to_string())?;
+        if !dry_run {
+            state.tell(&changes);
+            for (target, written) in &changes {
+                self.write(&state.kinds, target, written)?;
+            }
+        }
+        let text = |map: Map<String, Value>| Value::Object(map).to_string();
+        Ok(changes
+            .into_iter()
+            .map(|(target, written)| {
+                let (before, after) = match written {
+                    Written::Unchanged(object) => (Some(text(object.clone())), Some(object)),
+                    Written::Changed { before, after } => (before.map(text), Some(after)),
+                    Written::Deleted { before } => (Some(text(before)), None),
+                };
+                Edited { before, after: after.and_then(|after| object(after, &target.gvk)), target }
+            })
+            .collect())
+    }
+
+    /// Writes an object that was edited to a file of its own, or removes that file.
+    fn write(&self, kinds: &Kinds, target: &ObjectRef, written: &Written) -> Result<(), String> {
+        let Some(folder) = &self.output else { return Ok(()) };
+        let plural = kinds.kind(&target.gvk).plural;
+        let place = target.key.namespace().map(|namespace| format!("{namespace}.")).unwrap_or_default();
+        let path = folder.join(format!("{plural}.{place}{}.yaml", target.key.name()));
+        let done = match written {
+            Written::Unchanged(_) => Ok(()),
+            Written::Deleted { .. } => match fs::remove_file(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            },
+            Written::Changed { after, .. } => serde_saphyr::to_string(after)
+                .map_err(std::io::Error::other)
+                .and_then(|text| fs::create_dir_all(folder).and_then(|()| fs::write(&path, text))),
+        };
+        done.map_err(|error| format!("cannot write {} (--output): {error}", path.display()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Reads the files that have changed, but for those that are `open`, and takes in what has changed about objects.
+    fn read(&mut self, path: &Path, open: &HashSet<PathBuf>, tally: &Tally) {
         let mut faults = Vec::new();
         let mut files = mem::take(&mut self.files);
-        let Listing { paths, unreadable, .. } = Listing::of(self.watch.path());
+        let Listing { paths, unreadable, .. } = Listing::of(path);
         for (path, error) in unreadable {
             faults.push(format!("{}: {error}; its objects stay as they are", path.display()));
             self.files.extend(files.extract_if(.., |known, _| known.starts_with(&path)));
@@ -104,7 +236,7 @@ impl Manifests {
         for (path, format) in paths {
             let mut file = files.remove(&path).unwrap_or_default();
             if !open.contains(&path) {
-                match file.read(&path, format, &self.kind) {
+                match file.read(&path, format) {
                     Ok(read) => changed |= read,
                     Err(error) => faults.push(format!("{}: {error}", path.display())),
                 }
@@ -114,23 +246,65 @@ impl Manifests {
         // What is left is gone.
         changed |= !files.is_empty();
         if !changed {
-            self.tell(&faults, tally);
+            self.tell_faults(&faults, tally);
             self.told.extend(faults);
-            return Vec::new();
+            return;
         }
-        let (wanted, doubles) = self.wanted();
-        faults.extend(doubles);
         for (path, file) in &self.files {
+            file.documents.iter().for_each(|object| self.kinds.learn(object));
             let broken = file.broken.iter();
             faults.extend(broken.map(|Broken { line, reason }| format!("{}:{line}: {reason}", path.display())));
         }
-        self.tell(&faults, tally);
+        let wanted = self.wanted(&mut faults);
+        self.take_in(wanted, &mut faults);
+        self.tell_faults(&faults, tally);
         self.told = faults.into_iter().collect();
-        self.changes(wanted)
+    }
+
+    /// The objects of all files, and a complaint for each that is there twice: the first one counts.
+    fn wanted(&self, faults: &mut Vec<String>) -> BTreeMap<ObjectRef, (Map<String, Value>, PathBuf)> {
+        let mut wanted: BTreeMap<ObjectRef, (Map<String, Value>, PathBuf)> = BTreeMap::new();
+        for (path, file) in &self.files {
+            for object in &file.documents {
+                let Some(target) = name_of(object, &self.kinds) else { continue };
+                match wanted.entry(target) {
+                    Entry::Occupied(first) => {
+                        let (target, (_, origin)) = (first.key(), first.get());
+                        faults.push(format!("{}: {target} is in {} already", path.display(), origin.display()));
+                    }
+                    Entry::Vacant(place) => drop(place.insert((object.clone(), path.clone()))),
+                }
+            }
+        }
+        wanted
+    }
+
+    fn take_in(&mut self, wanted: BTreeMap<ObjectRef, (Map<String, Value>, PathBuf)>, faults: &mut Vec<String>) {
+        let now = now();
+        let gone: Vec<_> = self.loaded.keys().filter(|target| !wanted.contains_key(*target)).cloned().collect();
+        for target in gone {
+            self.loaded.remove(&target);
+            // A plugin may have deleted it already.
+            if let Ok(changes) = self.store.delete(&target, None, &now) {
+                self.tell(&changes);
+            }
+        }
+        for (target, (manifest, path)) in wanted {
+            if self.loaded.get(&target) == Some(&manifest) {
+                continue;
+            }
+            match self.store.load(&target, manifest.clone(), &now) {
+                Ok(changes) => {
+                    self.tell(&changes);
+                    self.loaded.insert(target, manifest);
+                }
+                Err(error) => faults.push(format!("{}: {error}", path.display())),
+            }
+        }
     }
 
     /// Says what is wrong that was not said yet.
-    fn tell(&self, faults: &[String], tally: &Tally) {
+    fn tell_faults(&self, faults: &[String], tally: &Tally) {
         for fault in faults {
             if !self.told.contains(fault) {
                 tracing::error!("a manifest cannot be taken in: {fault}");
@@ -139,147 +313,59 @@ impl Manifests {
         }
     }
 
-    /// The selected objects of all files, and a complaint for each that is there twice: the first one counts.
-    fn wanted(&self) -> (BTreeMap<ObjectKey, Map<String, Value>>, Vec<String>) {
-        let mut wanted = BTreeMap::new();
-        let mut origins: BTreeMap<&ObjectKey, &Path> = BTreeMap::new();
-        let mut doubles = Vec::new();
-        for (path, file) in &self.files {
-            for (key, manifest) in &file.objects {
-                match origins.entry(key) {
-                    Entry::Occupied(first) => doubles.push(format!(
-                        "{}: {} {key} is in {} already",
-                        path.display(),
-                        self.kind.kind,
-                        first.get().display()
-                    )),
-                    Entry::Vacant(origin) => {
-                        origin.insert(path);
-                        if self.selects(key, manifest) {
-                            wanted.insert(key.clone(), manifest.clone());
-                        }
-                    }
-                }
-            }
-        }
-        (wanted, doubles)
+    fn add_watch(&mut self, selection: &Selection, events: mpsc::UnboundedSender<Event>) -> (Kind, Vec<Object>) {
+        let of_kind = self.store.iter().filter(|(target, _)| target.gvk == selection.gvk);
+        let selected = of_kind.filter_map(|(target, fields)| selected(selection, target, fields));
+        let objects: Vec<_> = selected.collect();
+        let known = objects.iter().map(|object| object.key.clone()).collect();
+        self.watches.push(Watch { selection: selection.clone(), known, events });
+        (self.kinds.kind(&selection.gvk), objects)
     }
 
-    fn selects(&self, key: &ObjectKey, manifest: &Map<String, Value>) -> bool {
-        let labels = manifest.get("metadata").and_then(|metadata| metadata.get("labels"));
-        let labels = labels.and_then(|labels| serde_json::from_value(labels.clone()).ok()).unwrap_or_default();
-        self.selection.namespace.as_deref().is_none_or(|namespace| key.namespace() == Some(namespace))
-            && self.selection.labels.matches(&labels)
-    }
-
-    fn changes(&mut self, wanted: BTreeMap<ObjectKey, Map<String, Value>>) -> Vec<Event> {
-        let gone: Vec<_> = self.objects.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-        let mut events: Vec<_> = gone
-            .into_iter()
-            .map(|key| {
-                self.objects.remove(&key);
-                Event::Delete(key)
-            })
-            .collect();
-        for (key, manifest) in wanted {
-            let known = self.objects.get(&key);
-            if known.is_some_and(|known| known.manifest == manifest) {
-                continue;
-            }
-            self.version += 1;
-            let known = match self.objects.remove(&key) {
-                Some(known) => Known {
-                    generation: known.generation + u64::from(differ(&known.manifest, &manifest)),
-                    manifest,
-                    ..known
-                },
-                None => Known {
-                    uid: uid(&Digest::of(format!("{} {key} {}", self.kind, self.version).as_bytes())),
-                    generation: 1,
-                    created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-                    manifest,
-                },
+    /// Tells those that watch what has changed.
+    fn tell(&mut self, changes: &Changes) {
+        self.watches.retain(|watch| !watch.events.is_closed());
+        for (target, written) in changes {
+            let after = match written {
+                Written::Unchanged(_) => continue,
+                Written::Changed { after, .. } => Some(after),
+                Written::Deleted { .. } => None,
             };
-            events.push(Event::Apply(known.object(key.clone(), self.version)));
-            self.objects.insert(key, known);
-        }
-        events
-    }
-}
-
-impl File {
-    /// Reads the file if it may have changed. Returns whether it did.
-    fn read(&mut self, path: &Path, format: Format, kind: &Kind) -> io::Result<bool> {
-        let signature = Signature::of(path)?;
-        if self.signature.as_ref() == Some(&signature) {
-            return Ok(false);
-        }
-        let bytes = fs::read(path)?;
-        self.signature = Some(signature).filter(Signature::is_settled);
-        let documents = Documents::parse(&bytes, format);
-        let before = mem::take(&mut self.objects);
-        self.objects = documents.objects.into_iter().filter_map(|object| of_kind(kind, object)).collect();
-        self.broken = documents.broken;
-        if !self.broken.is_empty() {
-            let found: HashSet<_> = self.objects.iter().map(|(key, _)| key.clone()).collect();
-            self.objects.extend(before.into_iter().filter(|(key, _)| !found.contains(key)));
-        }
-        Ok(true)
-    }
-}
-
-impl Known {
-    /// The object with what an API server would have filled in.
-    fn object(&self, key: ObjectKey, version: u64) -> Object {
-        let mut object = self.manifest.clone();
-        let resource_version = version.to_string();
-        let mut uid = self.uid.clone();
-        let mut deleting = false;
-        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
-            metadata.remove("managedFields");
-            if let Some(namespace) = key.namespace() {
-                metadata.insert("namespace".into(), namespace.into());
+            for Watch { selection, known, events } in &mut self.watches {
+                if selection.gvk != target.gvk {
+                    continue;
+                }
+                let event = match after.and_then(|after| selected(selection, target, after)) {
+                    Some(object) => {
+                        known.insert(target.key.clone());
+                        Event::Apply(object)
+                    }
+                    None if known.remove(&target.key) => Event::Delete { key: target.key.clone(), uid: "".into() },
+                    None => continue,
+                };
+                // Whoever is gone is left out the next time.
+                let _ = events.send(event);
             }
-            metadata.insert("resourceVersion".into(), resource_version.clone().into());
-            metadata.insert("generation".into(), self.generation.into());
-            metadata.retain(|_, value| !value.is_null());
-            metadata.entry("creationTimestamp").or_insert_with(|| self.created.clone().into());
-            if let Some(given) = metadata.entry("uid").or_insert_with(|| uid.clone().into()).as_str() {
-                given.clone_into(&mut uid);
-            }
-            deleting = metadata.contains_key("deletionTimestamp");
-        }
-        Object {
-            key,
-            uid: uid.into(),
-            resource_version: resource_version.into(),
-            deleting,
-            json: Value::Object(object).to_string().into(),
         }
     }
 }
 
-/// The key of an object if it is of this kind.
-fn of_kind(kind: &Kind, object: Map<String, Value>) -> Option<(ObjectKey, Map<String, Value>)> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    if !kind.is(&text(object.get("apiVersion")), &text(object.get("kind"))) {
+/// The object if it is selected.
+fn selected(selection: &Selection, target: &ObjectRef, fields: &Map<String, Value>) -> Option<Object> {
+    if !selection.has_place_for(&target.key) || !selection.fields.matches(&Value::Object(fields.clone())) {
         return None;
     }
-    let metadata = object.get("metadata")?;
-    let given = metadata.get("namespace").and_then(Value::as_str).filter(|namespace| !namespace.is_empty());
-    let namespace = kind.namespaced.then(|| given.unwrap_or("default"));
-    let key = ObjectKey::new(namespace, metadata.get("name")?.as_str()?);
-    Some((key, object))
+    let object = object(fields.clone(), &target.gvk)?;
+    (selection.labels.selects_all() || selection.labels.matches(&object.labels())).then_some(object)
 }
 
-/// Whether a new generation begins, which it does not for metadata and status.
-fn differ(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
-    let content = |object: &Map<String, Value>| {
-        let mut object = object.clone();
-        object.retain(|name, _| name != "metadata" && name != "status");
-        object
-    };
-    content(before) != content(after)
+fn object(fields: Map<String, Value>, gvk: &Gvk) -> Option<Object> {
+    let text = Value::Object(fields).to_string();
+    serde_json::from_str::<RawObject>(&text).ok()?.into_object(gvk)
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 /// A UUID of the custom kind (RFC 9562, version 8).
@@ -289,62 +375,4 @@ fn uid(digest: &Digest) -> String {
     hex.replace_range(12..13, "8");
     hex.replace_range(16..17, "8");
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
-/// The manifest files at a path and below, in order, and what could not be looked into. Hidden ones are left out.
-#[derive(Default)]
-struct Listing {
-    paths: Vec<(PathBuf, Format)>,
-    unreadable: Vec<(PathBuf, io::Error)>,
-    /// Device and inode of the folder being looked into and of those above it, against symlinks that lead back.
-    above: Vec<(u64, u64)>,
-}
-
-impl Listing {
-    fn of(path: &Path) -> Self {
-        let mut listing = Self::default();
-        listing.add(path);
-        listing
-    }
-
-    fn add(&mut self, path: &Path) {
-        if let Err(error) = self.try_add(path)
-            // It was removed a moment ago, or is a symlink to nothing.
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            self.unreadable.push((path.to_owned(), error));
-        }
-    }
-
-    fn try_add(&mut self, path: &Path) -> io::Result<()> {
-        let metadata = fs::metadata(path)?;
-        if !metadata.is_dir() {
-            self.paths.push((path.to_owned(), format_of(path).unwrap_or(Format::Yaml)));
-            return Ok(());
-        }
-        let id = (metadata.dev(), metadata.ino());
-        if self.above.contains(&id) {
-            return Ok(());
-        }
-        let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        self.above.push(id);
-        for entry in entries {
-            let path = entry.path();
-            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-            if !hidden && (format_of(&path).is_some() || path.is_dir()) {
-                self.add(&path);
-            }
-        }
-        self.above.pop();
-        Ok(())
-    }
-}
-
-fn format_of(path: &Path) -> Option<Format> {
-    match path.extension()?.to_str()? {
-        "yaml" | "yml" => Some(Format::Yaml),
-        "json" => Some(Format::Json),
-        _ => None,
-    }
 }

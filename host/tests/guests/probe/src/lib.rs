@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use oarlock_sdk::{Action, Failure, ObjectRef, Outcome, Request, cluster, log, reconciler};
+use oarlock_sdk::{Action, Failure, Outcome, Request, cluster, log, reconciler};
 
 /// The tests make other versions by putting another number in the built module.
 static VERSION: &str = "version-0000";
@@ -45,7 +45,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         Some("terminal") => return Err(Failure::terminal("never")),
         Some("requeue") => return Ok(Outcome::requeue_after(Duration::from_millis(50))),
         Some("apply") => return Ok(Outcome::done().action(Action::Apply("{}".into()))),
-        Some("get") => drop(get(target).map_err(Failure::terminal)?),
+        Some("get") => drop(cluster::get(target)?),
         Some("log") => {
             log::debug("at debug");
             log::info("at info");
@@ -65,10 +65,6 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         _ => {}
     }
     Ok(Outcome::done())
-}
-
-fn get(target: &ObjectRef) -> Result<Option<String>, String> {
-    cluster::get(target)
 }
 
 reconciler!(reconcile);

@@ -2,29 +2,63 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use kube::core::{Expression, Selector, SelectorExt};
 
 /// Selects objects by their labels. The default one selects all.
+///
+/// Two are equal if the API server is sent the same text for both.
 #[derive(Clone, Debug, Default)]
-pub struct LabelSelector(Selector);
+pub struct LabelSelector {
+    selector: Selector,
+    text: Box<str>,
+}
 
 impl LabelSelector {
     /// Whether it selects an object with these labels.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.matches(labels)
+        self.selector.matches(labels)
     }
 
     /// Whether it selects everything.
     pub fn selects_all(&self) -> bool {
-        self.0.selects_all()
+        self.text.is_empty()
+    }
+
+    /// As it is sent to the API server; empty if it selects all.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Selects what both select.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let parts = [self, other].into_iter().filter(|part| !part.selects_all());
+        let text = parts.map(Self::as_str).collect::<Vec<_>>().join(",");
+        // Both were parsed, and a list of requirements is two lists joined.
+        text.parse().unwrap_or_default()
+    }
+}
+
+impl PartialEq for LabelSelector {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for LabelSelector {}
+
+impl Hash for LabelSelector {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
 impl fmt::Display for LabelSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.text)
     }
 }
 
@@ -38,7 +72,9 @@ impl FromStr for LabelSelector {
 
     fn from_str(text: &str) -> Result<Self, InvalidSelector> {
         let requirements = split_requirements(text).into_iter().filter(|part| !part.is_empty());
-        requirements.map(parse_requirement).collect::<Result<_, _>>().map(Self)
+        let selector: Selector = requirements.map(parse_requirement).collect::<Result<_, _>>()?;
+        let text = selector.to_string().into();
+        Ok(Self { selector, text })
     }
 }
 
@@ -128,6 +164,13 @@ mod tests {
             let again: LabelSelector = parsed.to_string().parse().unwrap();
             assert_eq!(again.matches(&labels), expected, "{selector}, as it is sent to the API server");
         }
+    }
+
+    #[test]
+    fn two_selectors_together_select_what_both_do() {
+        let both = "app=web".parse::<LabelSelector>().unwrap().and(&"tier in (a, b)".parse().unwrap());
+        assert_eq!(both.as_str(), "app=web,tier in (a,b)");
+        assert_eq!(LabelSelector::default().and(&LabelSelector::default()), LabelSelector::default());
     }
 
     #[test]

@@ -1,0 +1,229 @@
+//! Does what a plugin asked for, step by step, or shows what would come of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cluster::Author;
+use super::events::Events;
+use super::guard::Ask;
+use super::in_memory;
+use super::plan::{CHILD_OF, Draft, Note, Step};
+use crate::cluster::explain;
+use crate::diff;
+use crate::dispatch::{Dispatch, Peek, Written};
+use crate::grant::{Mode, Verb};
+use crate::metrics::{ActionResult, Metrics};
+use crate::object::{Gvk, Kind, Object, ObjectRef, Part};
+use crate::output::Output;
+use crate::plugin::Plugin;
+use crate::source::Source;
+use crate::source::manifests::Edited;
+
+/// Does what plugins ask for.
+pub struct Applier {
+    source: Source,
+    dispatch: Arc<Dispatch>,
+    output: Output,
+    metrics: Arc<Metrics>,
+    events: Events,
+    dry_run: bool,
+}
+
+/// On whose behalf something is done.
+#[derive(Clone, Copy)]
+pub struct Behalf<'a> {
+    /// The plugin that asked for it.
+    pub plugin: &'a Plugin,
+    /// The object that is reconciled.
+    pub target: &'a ObjectRef,
+    /// As it was. None: it is gone.
+    pub object: Option<&'a Object>,
+}
+
+/// A step could not be done. Those after it were not tried.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {what}: {reason}")]
+pub struct ActionError {
+    verb: Verb,
+    what: String,
+    reason: String,
+}
+
+/// What was changed of objects that are watched, a line each: what keeps a plugin busy.
+pub type Changes = Vec<String>;
+
+impl Applier {
+    /// What is asked for is done to what `source` is of. With `dry_run`, nothing is done, and all of it shown.
+    pub fn new(source: Source, dispatch: Arc<Dispatch>, output: Output, metrics: Arc<Metrics>, dry_run: bool) -> Self {
+        let events = Events::new(source.clone());
+        Self { source, dispatch, output, metrics, events, dry_run }
+    }
+
+    /// The kinds that a draft is about, as they are served.
+    pub async fn kinds(&self, draft: &Draft) -> Result<BTreeMap<Gvk, Kind>, String> {
+        let mut kinds = BTreeMap::new();
+        for gvk in draft.kinds() {
+            let kind = self.source.kind(&gvk).await?;
+            kinds.insert(gvk, kind);
+        }
+        Ok(kinds)
+    }
+
+    /// The object that is reconciled, as it is where objects come from, if it is of a kind that is still served.
+    pub async fn look_up(&self, behalf: Behalf<'_>) -> Result<Option<Object>, String> {
+        match &self.source {
+            Source::Cluster(cluster) => match cluster.kind(&behalf.target.gvk).await {
+                Ok(Some(kind)) => cluster.look_up(&kind, behalf.target).await,
+                Ok(None) => Ok(None),
+                Err(error) => Err(explain(&error)),
+            },
+            Source::Manifests(manifests) => Ok(manifests.look_up(behalf.target)),
+        }
+    }
+
+    /// Whether nothing that this plugin asks for is done.
+    pub fn is_dry_run_for(&self, plugin: &Plugin) -> bool {
+        self.dry_run || plugin.grant.mode == Mode::Shadow
+    }
+
+    /// Does the steps in their order, up to one that fails. All of them have been checked.
+    pub async fn carry_out(&self, behalf: Behalf<'_>, steps: &[Step]) -> Result<Changes, ActionError> {
+        let mut changes = Changes::new();
+        for step in steps {
+            let done = self.step(behalf, step, &mut changes).await;
+            let result = match &done {
+                Ok(()) if self.is_dry_run_for(behalf.plugin) => ActionResult::dry_run,
+                Ok(()) => ActionResult::done,
+                Err(_) => ActionResult::failed,
+            };
+            self.metrics.action(&behalf.plugin.name, step.verb().as_str(), result);
+            done.map_err(|reason| {
+                let about = step.target().unwrap_or(behalf.target);
+                ActionError { verb: step.verb(), what: about.to_string(), reason }
+            })?;
+        }
+        Ok(changes)
+    }
+
+    async fn step(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), String> {
+        if let Step::Event(note) = step {
+            return self.note(behalf, note).await;
+        }
+        let about = step.target().unwrap_or(behalf.target);
+        let kind = self.source.kind(&about.gvk).await?;
+        let before = self.dispatch.peek(about);
+        if let (Step::Apply { body, .. }, Peek::Object(there)) = (step, &before)
+            && is_child(body)
+            && there.owner.is_none()
+            && !there.annotations().contains_key(CHILD_OF)
+        {
+            return Err(
+                "it is there already, and nobody's child: it is left alone. Delete it, or name the child otherwise"
+                    .into(),
+            );
+        }
+        let dry_run = self.is_dry_run_for(behalf.plugin);
+        let written = match &self.source {
+            Source::Cluster(cluster) => {
+                let author = Author {
+                    name: &behalf.plugin.name,
+                    account: behalf.plugin.grant.service_account.as_ref(),
+                    force: may_force(behalf, step),
+                    dry_run,
+                };
+                if dry_run {
+                    let (before, after) = cluster.try_out(author, &kind, about, step).await?;
+                    self.show(behalf, about, before.as_deref(), after.as_deref()).await;
+                    return Ok(());
+                }
+                cluster.carry_out(author, &kind, about, step).await?.into_iter().collect()
+            }
+            Source::Manifests(manifests) => {
+                let force = may_force(behalf, step);
+                let Some(edit) = in_memory::edit(step, &behalf.plugin.name, force) else { return Ok(()) };
+                let mut written = Vec::new();
+                for Edited { target, before, after } in manifests.edit(about, edit, dry_run)? {
+                    self.show(behalf, &target, before.as_deref(), after.as_ref().map(|object| &*object.json)).await;
+                    written.extend(in_memory::written(&target, before.as_deref(), after));
+                }
+                if dry_run {
+                    return Ok(());
+                }
+                written
+            }
+        };
+        for (gvk, written) in &written {
+            self.dispatch.wrote(gvk, written);
+        }
+        if !matches!(step, Step::Finalizers(..))
+            && let Some((_, written)) = written.first()
+        {
+            changes.extend(change(about, &before, written));
+        }
+        Ok(())
+    }
+
+    /// Shows what an action would change, or has changed.
+    async fn show(&self, behalf: Behalf<'_>, about: &ObjectRef, before: Option<&str>, after: Option<&str>) {
+        let by = if self.is_dry_run_for(behalf.plugin) { "as %s would have it" } else { "by %s" };
+        let by = by.replace("%s", &behalf.plugin.name);
+        let title = format!("{} {} ({by})", about.gvk, about.key);
+        if let Some(text) = diff::unified(&title, before, after) {
+            self.output.print(text.into_bytes()).await;
+        }
+    }
+
+    /// Publishes an Event of the plugin's about the object that is reconciled.
+    async fn note(&self, behalf: Behalf<'_>, note: &Note) -> Result<(), String> {
+        if self.is_dry_run_for(behalf.plugin) || matches!(self.source, Source::Manifests(_)) {
+            let kind = if note.warning { "Warning" } else { "Normal" };
+            let line = format!("Event {kind} {} {}: {}\n", note.reason, behalf.target, note.note);
+            self.output.print(line.into_bytes()).await;
+            return Ok(());
+        }
+        let account = behalf.plugin.grant.service_account.as_ref();
+        self.events.publish(&behalf.plugin.name, account, behalf.target, behalf.object, note).await
+    }
+
+    /// Publishes a warning of the host's about an object that a plugin reconciles. That it could not be published is
+    /// only logged: it says what the log says too.
+    pub async fn warn(&self, behalf: Behalf<'_>, reason: &str, note: String) {
+        if matches!(self.source, Source::Manifests(_)) || self.dry_run {
+            return;
+        }
+        let note = Note { reason: reason.to_owned(), note, warning: true };
+        let published = self.events.publish(&behalf.plugin.name, None, behalf.target, behalf.object, &note).await;
+        if let Err(error) = published {
+            tracing::warn!(plugin = &*behalf.plugin.name, object = %behalf.target.key, "cannot publish an Event: {error}");
+        }
+    }
+}
+
+/// Whether a plugin wants to have this as a child.
+fn is_child(body: &serde_json::Map<String, serde_json::Value>) -> bool {
+    let annotations = body.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    annotations.is_some_and(|annotations| annotations.get(CHILD_OF).is_some())
+}
+
+/// Whether an apply may take fields over from others.
+fn may_force(behalf: Behalf<'_>, step: &Step) -> bool {
+    let Step::Apply { target, part, .. } = step else { return false };
+    let verb = if *part == Part::Main { Verb::Apply } else { Verb::ApplyStatus };
+    let ask = Ask { plugin: &behalf.plugin.name, grant: &behalf.plugin.grant, target: behalf.target };
+    ask.may(verb, &target.gvk, target.key.namespace(), None).unwrap_or(false)
+}
+
+/// What was changed of an object, if it is one that is watched, and if anything was.
+fn change(about: &ObjectRef, before: &Peek, written: &Written) -> Option<String> {
+    match (before, written) {
+        (Peek::NotWatched, _) | (Peek::Absent, Written::Gone(..)) => None,
+        (Peek::Absent, Written::Object(_)) => Some(format!("{about}: created")),
+        (Peek::Object(_), Written::Gone(..)) => Some(format!("{about}: deleted")),
+        (Peek::Object(before), Written::Object(after)) if before.is_same_version(after) => None,
+        (Peek::Object(before), Written::Object(after)) => {
+            let fields = diff::changed_fields(&before.json, &after.json);
+            let fields: Vec<_> = fields.iter().take(5).map(ToString::to_string).collect();
+            (!fields.is_empty()).then(|| format!("{about}: {}", fields.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Actions on the objects of a cluster.
+
+use either::Either;
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::Status;
+use serde_json::{Value, json};
+
+use super::plan::Step;
+use crate::cluster::{Cluster, explain};
+use crate::dispatch::Written;
+use crate::grant::ServiceAccount;
+use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef, Part, RawObject};
+
+/// Who changes something, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Author<'a> {
+    /// The plugin.
+    pub(super) name: &'a str,
+    /// As whom it does so. None: as the host.
+    pub(super) account: Option<&'a ServiceAccount>,
+    /// Whether an apply takes fields over from others.
+    pub(super) force: bool,
+    /// Whether nothing is changed after all.
+    pub(super) dry_run: bool,
+}
+
+impl Author<'_> {
+    /// The field manager of what the plugin changes.
+    fn manager(&self) -> String {
+        // The API server takes no longer ones.
+        let mut manager = format!("oarlock-{}", self.name);
+        manager.truncate(manager.floor_char_boundary(128));
+        manager
+    }
+
+    fn patch_params(&self) -> PatchParams {
+        PatchParams { field_manager: Some(self.manager()), dry_run: self.dry_run, ..PatchParams::default() }
+    }
+}
+
+impl Cluster {
+    /// Does one step. Returns what the object is after it; none if that was not told.
+    pub(super) async fn carry_out(
+        &self,
+        author: Author<'_>,
+        kind: &Kind,
+        about: &ObjectRef,
+        step: &Step,
+    ) -> Result<Option<(Gvk, Written)>, String> {
+        let api = self.api(author, kind, &about.key)?;
+        let name = about.key.name();
+        let object = match step {
+            Step::Apply { body, part, .. } => {
+                let params = PatchParams { force: author.force, ..author.patch_params() };
+                match part {
+                    Part::Main => api.patch(name, &params, &Patch::Apply(body)).await,
+                    Part::Status => api.patch_status(name, &params, &Patch::Apply(body)).await,
+                }
+            }
+            Step::MergePatch(_, patch) => api.patch(name, &author.patch_params(), &Patch::Merge(patch)).await,
+            Step::JsonPatch(_, patch) => {
+                api.patch(name, &author.patch_params(), &Patch::<Value>::Json(patch.clone())).await
+            }
+            Step::Finalizers(object, finalizers) => {
+                let metadata = json!({"resourceVersion": &*object.resource_version, "finalizers": finalizers});
+                let patch = Patch::Merge(json!({ "metadata": metadata }));
+                match api.patch(name, &author.patch_params(), &patch).await {
+                    // The last finalizer is gone, and the object with it.
+                    Err(kube::Error::Api(status)) if status.code == 404 && finalizers.is_empty() => {
+                        return Ok(Some((kind.gvk.clone(), Written::Gone(about.key.clone(), object.uid.clone()))));
+                    }
+                    patched => patched,
+                }
+            }
+            Step::Delete { uid, .. } => return self.delete(author, kind, &about.key, uid.as_deref()).await,
+            // It is not about an object of that kind.
+            Step::Event(_) => return Ok(None),
+        };
+        let object = object.map_err(|error| explain_action(&error))?;
+        Ok(object.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), written(object))))
+    }
+
+    /// What one step would make of what: both as JSON; none if there is no such object.
+    pub(super) async fn try_out(
+        &self,
+        author: Author<'_>,
+        kind: &Kind,
+        about: &ObjectRef,
+        step: &Step,
+    ) -> Result<(Option<String>, Option<String>), String> {
+        let api = self.api(author, kind, &about.key)?;
+        let before = api.get_opt(about.key.name()).await.map_err(|error| explain_action(&error))?;
+        let before = before.and_then(|raw| raw.into_object(&kind.gvk));
+        let after = self.carry_out(author, kind, about, step).await?;
+        let after = match after {
+            Some((_, Written::Object(object))) => Some(object.json.to_string()),
+            Some((_, Written::Gone(..))) => None,
+            None => before.as_ref().map(|object| object.json.to_string()),
+        };
+        Ok((before.map(|object| object.json.to_string()), after))
+    }
+
+    /// An object as it is now.
+    pub(super) async fn look_up(&self, kind: &Kind, target: &ObjectRef) -> Result<Option<Object>, String> {
+        let author = Author { name: "", account: None, force: false, dry_run: false };
+        let found = self.api(author, kind, &target.key)?.get_opt(target.key.name()).await;
+        Ok(found.map_err(|error| explain_action(&error))?.and_then(|raw| raw.into_object(&kind.gvk)))
+    }
+
+    fn api(&self, author: Author<'_>, kind: &Kind, key: &ObjectKey) -> Result<Api<RawObject>, String> {
+        let client = self.client_for(author.account).map_err(|error| explain(&error))?;
+        Ok(match key.namespace() {
+            Some(namespace) => Api::namespaced_with(client, namespace, kind),
+            None => Api::all_with(client, kind),
+        })
+    }
+
+    async fn delete(
+        &self,
+        author: Author<'_>,
+        kind: &Kind,
+        key: &ObjectKey,
+        uid: Option<&str>,
+    ) -> Result<Option<(Gvk, Written)>, String> {
+        let client = self.client_for(author.account).map_err(|error| explain(&error))?;
+        let resource = kube::core::ApiResource {
+            group: kind.gvk.group().to_owned(),
+            version: kind.gvk.version().to_owned(),
+            api_version: kind.gvk.api_version().to_owned(),
+            kind: kind.gvk.kind().to_owned(),
+            plural: kind.plural.to_string(),
+        };
+        let api: Api<DynamicObject> = match key.namespace() {
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+            None => Api::all_with(client, &resource),
+        };
+        let preconditions = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let params = DeleteParams { preconditions, dry_run: author.dry_run, ..DeleteParams::background() };
+        let gone = |uid: &str| Some((kind.gvk.clone(), Written::Gone(key.clone(), uid.into())));
+        match api.delete(key.name(), &params).await {
+            Ok(Either::Left(object)) if object.metadata.deletion_timestamp.is_some() && has_finalizers(&object) => {
+                let text = serde_json::to_string(&object).map_err(|error| error.to_string())?;
+                let raw: RawObject = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+                Ok(raw.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), Written::Object(object))))
+            }
+            Ok(Either::Left(object)) => Ok(gone(object.metadata.uid.as_deref().unwrap_or_default())),
+            Ok(Either::Right(status)) => {
+                let details = status.details.map(|details| details.uid).unwrap_or_default();
+                Ok(gone(uid.unwrap_or(&details)))
+            }
+            // It is gone already, or was made anew and is not the one that is meant.
+            Err(kube::Error::Api(status)) if status.code == 404 || (status.code == 409 && uid.is_some()) => Ok(None),
+            Err(error) => Err(explain_action(&error)),
+        }
+    }
+}
+
+fn has_finalizers(object: &DynamicObject) -> bool {
+    object.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// An object that was to be deleted and has lost its last finalizer is gone when the API server answers with it.
+fn written(object: Object) -> Written {
+    if object.deleting && object.finalizers.is_empty() {
+        Written::Gone(object.key, object.uid)
+    } else {
+        Written::Object(object)
+    }
+}
+
+/// The error, and for a conflict who has the fields.
+fn explain_action(error: &kube::Error) -> String {
+    let kube::Error::Api(status) = error else { return explain(error) };
+    let Status { message, details, .. } = &**status;
+    let causes = details.iter().flat_map(|details| &details.causes);
+    let conflicts: Vec<_> = causes
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| format!("{} ({})", cause.field, cause.message))
+        .collect();
+    if conflicts.is_empty() {
+        return message.clone();
+    }
+    format!(
+        "others have set {}; they have to let go of it, or the grant has to say `force: true`",
+        conflicts.join(", ")
+    )
+}

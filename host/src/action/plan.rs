@@ -1,0 +1,400 @@
+//! What a plugin answered, as steps that can be checked and then done. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use json_patch::Patch as JsonPatch;
+use serde_json::{Map, Value, json};
+
+use crate::grant::Verb;
+use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef, Part};
+use crate::plugin::{Action, Outcome};
+
+/// Children have this annotation with the name of the plugin, so that it prunes its own and no others.
+pub const CHILD_OF: &str = "oarlock.dev/child-of";
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Server-side apply.
+    Apply {
+        /// Which object.
+        target: ObjectRef,
+        /// All that the plugin says about it.
+        body: Map<String, Value>,
+        /// Which part of it.
+        part: Part,
+    },
+    /// A merge patch.
+    MergePatch(ObjectRef, Value),
+    /// A JSON patch.
+    JsonPatch(ObjectRef, JsonPatch),
+    /// A removal.
+    Delete {
+        /// Which object.
+        target: ObjectRef,
+        /// That it must have. None: any.
+        uid: Option<String>,
+    },
+    /// An Event about the object that is reconciled.
+    Event(Note),
+    /// The finalizers that the object that is reconciled, in this version, is to have.
+    Finalizers(Arc<Object>, Vec<String>),
+}
+
+/// What an Event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Why, for machines.
+    pub reason: String,
+    /// What, for people.
+    pub note: String,
+    /// Type `Warning` rather than `Normal`.
+    pub warning: bool,
+}
+
+/// A plugin answered what is no action. What it wanted is not known, so that nothing of it can be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} that the plugin answered is wrong: {reason}; nothing of what it answered was done")]
+pub struct Invalid {
+    what: String,
+    reason: String,
+}
+
+/// What a plugin answered, taken apart.
+#[derive(Debug)]
+pub struct Draft {
+    /// None: the children are left as they are.
+    children: Option<Vec<Map<String, Value>>>,
+    actions: Vec<Step>,
+}
+
+impl Draft {
+    /// Takes apart what was answered for an object of the name `target`.
+    pub fn of(outcome: &Outcome, target: &ObjectRef) -> Result<Self, Invalid> {
+        let child = |(number, text): (usize, &String)| {
+            let invalid = |reason| Invalid { what: format!("child {}", number + 1), reason };
+            let body = object(text).map_err(invalid)?;
+            name_of(&body).map_err(invalid)?;
+            Ok(body)
+        };
+        let children = outcome.children.as_ref();
+        let children = children.map(|children| children.iter().enumerate().map(child).collect::<Result<_, _>>());
+        let action = |(number, action): (usize, &Action)| {
+            step(action, target).map_err(|reason| Invalid { what: format!("action {}", number + 1), reason })
+        };
+        let actions = outcome.actions.iter().enumerate().map(action).collect::<Result<_, _>>()?;
+        Ok(Self { children: children.transpose()?, actions })
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.children.is_none() && self.actions.is_empty()
+    }
+
+    /// The kinds of objects that it is about.
+    pub fn kinds(&self) -> BTreeSet<Gvk> {
+        let children = self.children.iter().flatten().filter_map(|body| name_of(body).ok()).map(|(gvk, ..)| gvk);
+        let targets = self.actions.iter().filter_map(Step::target).map(|target| target.gvk.clone());
+        children.chain(targets).collect()
+    }
+
+    /// The steps to do: first the children, then the removal of those that there are no more, then the rest.
+    ///
+    /// `owned` are the objects that the target controls, as far as they are known; `kinds` has every kind that
+    /// [`Draft::kinds`] names.
+    pub fn place(
+        mut self,
+        plugin: &str,
+        owner: &ObjectRef,
+        object: Option<&Object>,
+        owned: &[(ObjectRef, Arc<Object>)],
+        kinds: &BTreeMap<Gvk, Kind>,
+    ) -> Result<Vec<Step>, Invalid> {
+        let mut steps = Vec::new();
+        if let Some(children) = self.children.take() {
+            let invalid = |what: String, reason: &str| Invalid { what, reason: reason.to_owned() };
+            // What is gone has no uid to be owned by; its children go with it.
+            let Some(object) = object else {
+                if children.is_empty() {
+                    return self.place(plugin, owner, None, owned, kinds);
+                }
+                return Err(invalid("the children".into(), "the object is gone, and can have none any more"));
+            };
+            let mut wanted = BTreeSet::new();
+            for (number, mut body) in children.into_iter().enumerate() {
+                let invalid = |reason: &str| invalid(format!("child {}", number + 1), reason);
+                let Ok((gvk, namespace, name)) = name_of(&body) else { continue };
+                let namespaced = kinds.get(&gvk).is_none_or(|kind| kind.namespaced);
+                let home = owner.key.namespace();
+                let namespace = match (namespaced, namespace, home) {
+                    (false, ..) if home.is_some() => {
+                        return Err(invalid("it is cluster-scoped, and a namespaced object cannot own it; use apply"));
+                    }
+                    (false, ..) => None,
+                    (true, Some(namespace), Some(home)) if namespace != home => {
+                        return Err(invalid("it is in another namespace than its owner, which cannot be; use apply"));
+                    }
+                    (true, Some(namespace), _) => Some(namespace),
+                    (true, None, Some(home)) => Some(home.to_owned()),
+                    (true, None, None) => return Err(invalid("it has no metadata.namespace")),
+                };
+                let target = ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) };
+                adopt(&mut body, &target.key, plugin, owner, object);
+                if !wanted.insert(target.clone()) {
+                    return Err(invalid("it is there twice"));
+                }
+                steps.push(Step::Apply { target, body, part: Part::Main });
+            }
+            let is_own = |child: &Object| child.annotations().get(CHILD_OF).is_some_and(|of| of == plugin);
+            let pruned = owned.iter().filter(|(target, child)| {
+                !child.deleting && !wanted.iter().any(|wanted| is_same(wanted, target)) && is_own(child)
+            });
+            steps.extend(
+                pruned.map(|(target, child)| Step::Delete { target: target.clone(), uid: Some(child.uid.to_string()) }),
+            );
+        }
+        for (number, step) in self.actions.into_iter().enumerate() {
+            let placed = place(step, kinds);
+            steps.push(placed.map_err(|reason| Invalid { what: format!("action {}", number + 1), reason })?);
+        }
+        Ok(steps)
+    }
+}
+
+fn is_same(one: &ObjectRef, other: &ObjectRef) -> bool {
+    one.key == other.key && one.gvk.is_same_kind(&other.gvk)
+}
+
+impl Step {
+    /// The object that it is about, where it names one.
+    pub fn target(&self) -> Option<&ObjectRef> {
+        match self {
+            Self::Apply { target, .. } | Self::Delete { target, .. } => Some(target),
+            Self::MergePatch(target, _) | Self::JsonPatch(target, _) => Some(target),
+            Self::Event(_) | Self::Finalizers(..) => None,
+        }
+    }
+
+    /// What the plugin must be granted for it.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Apply { part: Part::Main, .. } => Verb::Apply,
+            Self::Apply { part: Part::Status, .. } => Verb::ApplyStatus,
+            Self::MergePatch(..) | Self::JsonPatch(..) => Verb::Patch,
+            Self::Delete { .. } => Verb::Delete,
+            Self::Event(_) => Verb::Event,
+            Self::Finalizers(..) => Verb::Finalize,
+        }
+    }
+}
+
+fn step(action: &Action, owner: &ObjectRef) -> Result<Step, String> {
+    let apply = |text: &str, part| -> Result<Step, String> {
+        let body = object(text)?;
+        let (gvk, namespace, name) = name_of(&body)?;
+        // Said of the object that is reconciled, its namespace goes without saying.
+        let is_owner = gvk == owner.gvk && *name == *owner.key.name();
+        let namespace = namespace.or_else(|| owner.key.namespace().filter(|_| is_owner).map(str::to_owned));
+        Ok(Step::Apply { target: ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) }, body, part })
+    };
+    let target = |named: &crate::plugin::ObjectRef| ObjectRef {
+        gvk: Gvk::new(&named.api_version, &named.kind),
+        key: ObjectKey::new(named.namespace.as_deref(), &named.name),
+    };
+    Ok(match action {
+        Action::Apply(text) => apply(text, Part::Main)?,
+        Action::ApplyStatus(text) => apply(text, Part::Status)?,
+        Action::MergePatch(patch) => Step::MergePatch(target(&patch.target), Value::Object(object(&patch.body)?)),
+        Action::JsonPatch(patch) => {
+            let patch_of = serde_json::from_str(&patch.body).map_err(|error| format!("no JSON patch: {error}"))?;
+            Step::JsonPatch(target(&patch.target), patch_of)
+        }
+        Action::Delete(deletion) => Step::Delete { target: target(&deletion.target), uid: deletion.uid.clone() },
+        Action::Event(event) => {
+            if event.reason.is_empty() || event.reason.len() > 128 {
+                return Err("an Event's reason has 1 to 128 bytes".into());
+            }
+            let (reason, note) = (event.reason.clone(), event.note.clone());
+            Step::Event(Note { reason, note, warning: event.warning })
+        }
+    })
+}
+
+/// Gives a step the namespace that its kind needs.
+fn place(step: Step, kinds: &BTreeMap<Gvk, Kind>) -> Result<Step, String> {
+    let check = |target: &mut ObjectRef| {
+        let namespaced = kinds.get(&target.gvk).is_none_or(|kind| kind.namespaced);
+        match target.key.namespace() {
+            None if namespaced => Err(format!("{} {} has no namespace", target.gvk.kind(), target.key.name())),
+            Some(_) if !namespaced => {
+                target.key = ObjectKey::new(None, target.key.name());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    };
+    let mut step = step;
+    match &mut step {
+        Step::Apply { target, body, .. } => {
+            check(target)?;
+            set_namespace(body, &target.key);
+        }
+        Step::MergePatch(target, _) | Step::JsonPatch(target, _) | Step::Delete { target, .. } => check(target)?,
+        Step::Event(_) | Step::Finalizers(..) => {}
+    }
+    Ok(step)
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
+}
+
+/// Kind, namespace and name.
+fn name_of(body: &Map<String, Value>) -> Result<(Gvk, Option<String>, String), String> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+    let metadata = body.get("metadata");
+    let member = |name: &str| text(metadata.and_then(|metadata| metadata.get(name)));
+    let api_version = text(body.get("apiVersion")).ok_or("it has no apiVersion")?;
+    let kind = text(body.get("kind")).ok_or("it has no kind")?;
+    let name = member("name").ok_or("it has no metadata.name")?;
+    Ok((Gvk::new(&api_version, &kind), member("namespace"), name))
+}
+
+fn set_namespace(body: &mut Map<String, Value>, key: &ObjectKey) {
+    if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
+        match key.namespace() {
+            Some(namespace) => metadata.insert("namespace".into(), namespace.into()),
+            None => metadata.remove("namespace"),
+        };
+    }
+}
+
+/// Makes it a child of the object that is reconciled.
+fn adopt(body: &mut Map<String, Value>, key: &ObjectKey, plugin: &str, owner: &ObjectRef, object: &Object) {
+    set_namespace(body, key);
+    let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return };
+    let reference = json!({
+        "apiVersion": owner.gvk.api_version(), "kind": owner.gvk.kind(), "name": owner.key.name(), "uid": &*object.uid,
+        "controller": true, "blockOwnerDeletion": true,
+    });
+    let owners = metadata.entry("ownerReferences").or_insert_with(|| json!([]));
+    if let Some(owners) = owners.as_array_mut() {
+        // The plugin may have said so itself.
+        owners.retain(|had| had.get("uid").and_then(Value::as_str) != Some(&object.uid));
+        owners.push(reference);
+    }
+    if let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut() {
+        annotations.insert(CHILD_OF.into(), plugin.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::{Event, Patch};
+
+    fn outcome(actions: Vec<Action>, children: Option<Vec<Value>>) -> Outcome {
+        let children = children.map(|children| children.iter().map(Value::to_string).collect());
+        Outcome { actions, children, requeue_after_ms: None }
+    }
+
+    fn website() -> (ObjectRef, Object) {
+        let key = ObjectKey::new(Some("team"), "site");
+        let object = Object {
+            key: key.clone(),
+            uid: "uid-1".into(),
+            resource_version: "1".into(),
+            deleting: false,
+            owner: None,
+            finalizers: [].into(),
+            json: "{}".into(),
+        };
+        (ObjectRef { gvk: Gvk::new("example.com/v1", "Website"), key }, object)
+    }
+
+    fn kinds() -> BTreeMap<Gvk, Kind> {
+        let kind = |api_version, name, plural: &str, namespaced| {
+            let gvk = Gvk::new(api_version, name);
+            (gvk.clone(), Kind { gvk, plural: plural.into(), namespaced })
+        };
+        [kind("v1", "Service", "services", true), kind("v1", "Namespace", "namespaces", false)].into()
+    }
+
+    fn service(name: &str, namespace: Option<&str>) -> Value {
+        let mut service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}});
+        if let Some(namespace) = namespace {
+            service["metadata"]["namespace"] = namespace.into();
+        }
+        service
+    }
+
+    fn steps(outcome: &Outcome, owned: &[(ObjectRef, Arc<Object>)]) -> Result<Vec<Step>, String> {
+        let (owner, object) = website();
+        let draft = Draft::of(outcome, &owner).map_err(|error| error.to_string())?;
+        draft.place("website", &owner, Some(&object), owned, &kinds()).map_err(|error| error.to_string())
+    }
+
+    fn owned(name: &str, plugin: &str) -> (ObjectRef, Arc<Object>) {
+        let (_, object) = website();
+        let key = ObjectKey::new(Some("team"), name);
+        let json = json!({"metadata": {"annotations": {CHILD_OF: plugin}}}).to_string().into();
+        let gvk = Gvk::new("v1", "Service");
+        (ObjectRef { gvk, key: key.clone() }, Arc::new(Object { key, uid: "child".into(), json, ..object }))
+    }
+
+    #[test]
+    fn a_child_is_owned_marked_and_in_the_namespace_of_its_owner() {
+        let steps = steps(&outcome(vec![], Some(vec![service("a", None)])), &[]).unwrap();
+        let [Step::Apply { target, body, part: Part::Main }] = &steps[..] else { panic!("{steps:?}") };
+        assert_eq!(target.to_string(), "Service team/a");
+        let metadata = &body["metadata"];
+        assert_eq!(metadata["namespace"], "team");
+        assert_eq!(metadata["annotations"][CHILD_OF], "website");
+        assert_eq!(metadata["ownerReferences"][0]["uid"], "uid-1");
+        assert_eq!(metadata["ownerReferences"][0]["controller"], true);
+    }
+
+    #[test]
+    fn children_that_are_not_answered_any_more_are_deleted_and_those_of_others_are_not() {
+        let owned = [owned("a", "website"), owned("old", "website"), owned("theirs", "another")];
+        let answered = outcome(vec![], Some(vec![service("a", None)]));
+        let steps = steps(&answered, &owned).unwrap();
+        let deleted: Vec<_> = steps.iter().filter(|step| step.verb() == Verb::Delete).collect();
+        let [Step::Delete { target, uid }] = deleted[..] else { panic!("{deleted:?}") };
+        assert_eq!((target.key.name(), uid.as_deref()), ("old", Some("child")));
+        assert!(super::tests::steps(&outcome(vec![], None), &owned).unwrap().is_empty(), "they are left as they are");
+    }
+
+    #[test]
+    fn what_cannot_be_is_named_by_its_number() {
+        let object_ref = crate::plugin::ObjectRef {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            namespace: None,
+            name: "a".into(),
+        };
+        let event = Action::Event(Event { reason: "Fine".into(), note: String::new(), warning: false });
+        for (answer, reason) in [
+            (outcome(vec![event.clone(), Action::Apply("{".into())], None), "action 2 that"),
+            (outcome(vec![Action::Apply("{}".into())], None), "it has no apiVersion"),
+            (outcome(vec![Action::Apply(service("a", None).to_string())], None), "Service a has no namespace"),
+            (outcome(vec![], Some(vec![service("a", Some("other"))])), "another namespace than its owner"),
+            (outcome(vec![], Some(vec![service("a", None), service("a", None)])), "child 2 that the plugin answered"),
+            (
+                outcome(
+                    vec![],
+                    Some(vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}})]),
+                ),
+                "cannot own it",
+            ),
+            (
+                outcome(vec![Action::JsonPatch(Patch { target: object_ref.clone(), body: "{}".into() })], None),
+                "no JSON patch",
+            ),
+        ] {
+            let error = steps(&answer, &[]).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

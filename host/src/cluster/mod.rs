@@ -1,0 +1,131 @@
+//! A connection to a cluster, and what the cluster serves.
+
+pub mod access;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::grant::ServiceAccount;
+use crate::object::{Gvk, Kind};
+
+/// Which cluster. By default, the one that every Kubernetes client would find.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterOptions {
+    /// The kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it.
+    pub context: Option<String>,
+}
+
+/// A cluster that the host talks to.
+pub struct Cluster {
+    config: kube::Config,
+    client: Client,
+    /// Where its API server is.
+    pub url: String,
+    /// Clients that speak for a service account.
+    impersonating: Mutex<HashMap<ServiceAccount, Client>>,
+    /// What it is known to serve.
+    kinds: Mutex<HashMap<Gvk, Kind>>,
+}
+
+impl Cluster {
+    /// The cluster that the options name, or else the one that every Kubernetes client would find: by `$KUBECONFIG` or
+    /// `~/.kube/config`, or from inside a pod. It is not asked for anything yet.
+    pub async fn find(options: ClusterOptions) -> anyhow::Result<Self> {
+        let ClusterOptions { kubeconfig, context } = options;
+        let chosen = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        let mut config = match kubeconfig {
+            Some(path) => {
+                let kubeconfig =
+                    Kubeconfig::read_from(&path).with_context(|| format!("kubeconfig {}", path.display()))?;
+                let config = kube::Config::from_custom_kubeconfig(kubeconfig, &chosen).await;
+                config.with_context(|| format!("kubeconfig {}", path.display()))?
+            }
+            None if chosen.context.is_some() => kube::Config::from_kubeconfig(&chosen).await.context("kubeconfig")?,
+            None => kube::Config::infer().await.context(
+                "there is no cluster to be found: use --kubeconfig FILE, or --manifests PATH to do without one",
+            )?,
+        };
+        // Longer than a watch is silent, which the watcher takes care of itself.
+        config.read_timeout = Some(Duration::from_mins(5));
+        config.reset_reader_on_write = true;
+        let url = config.cluster_url.to_string();
+        let client = Client::try_from(config.clone()).with_context(|| format!("cluster at {url}"))?;
+        Ok(Self { config, client, url, impersonating: Mutex::default(), kinds: Mutex::default() })
+    }
+
+    /// A client that speaks for the host.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// A client that speaks for that account, by impersonation, or for the host.
+    pub fn client_for(&self, account: Option<&ServiceAccount>) -> Result<Client, kube::Error> {
+        let Some(account) = account else { return Ok(self.client()) };
+        let mut known = self.impersonating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known.get(account) {
+            return Ok(client.clone());
+        }
+        let mut config = self.config.clone();
+        // The API server adds the groups of a service account itself.
+        config.auth_info.impersonate = Some(account.user());
+        config.auth_info.impersonate_groups = None;
+        let client = Client::try_from(config)?;
+        known.insert(account.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// What the cluster serves under that name, as known or else as asked. None: it serves no such kind.
+    pub async fn kind(&self, gvk: &Gvk) -> Result<Option<Kind>, kube::Error> {
+        let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(gvk).cloned();
+        match known {
+            Some(kind) => Ok(Some(kind)),
+            None => self.discover(gvk).await,
+        }
+    }
+
+    /// What the cluster serves under that name, asked now. None: it serves no such kind.
+    pub async fn discover(&self, gvk: &Gvk) -> Result<Option<Kind>, kube::Error> {
+        let listed = if gvk.group().is_empty() {
+            self.client.list_core_api_resources(gvk.version()).await
+        } else {
+            self.client.list_api_group_resources(gvk.api_version()).await
+        };
+        let resources = match listed {
+            Ok(listed) => listed.resources,
+            Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let found = resources.into_iter().find(|had| had.kind == gvk.kind() && !had.name.contains('/'));
+        let kind = found.map(|had| Kind { gvk: gvk.clone(), plural: had.name.into(), namespaced: had.namespaced });
+        let mut known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        match &kind {
+            Some(kind) => known.insert(gvk.clone(), kind.clone()),
+            None => known.remove(gvk),
+        };
+        Ok(kind)
+    }
+}
+
+/// The error down to its cause.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    use std::fmt::Write as _;
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            // Writing to a string does not fail.
+            let _ = write!(text, ": {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

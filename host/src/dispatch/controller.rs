@@ -1,0 +1,151 @@
+//! A plugin at work: the version in force, what it follows, and its queue.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::watched::Role;
+use crate::hot_loop::HotLoops;
+use crate::object::{Gvk, Object, ObjectRef};
+use crate::plugin::Plugin;
+use crate::queue::{Priority, Queue};
+use crate::reads::Reads;
+use crate::selector::Selection;
+
+/// A plugin at work.
+#[derive(Debug)]
+pub struct Controller {
+    /// The plugin's name, which stays the same over its versions.
+    pub name: Arc<str>,
+    /// Cancelled when the plugin is to stop: what is in its queue is dropped.
+    pub stop: CancellationToken,
+    duty: Mutex<Arc<Duty>>,
+    pub(super) queue: Mutex<Queue>,
+    pub(super) reads: Mutex<Reads>,
+    /// What it keeps changing.
+    pub hot_loops: Mutex<HotLoops<ObjectRef>>,
+    /// There may be something in the queue. One worker takes it, and passes it on if there is more.
+    woken: Notify,
+    /// There are more workers, or fewer.
+    resized: Notify,
+}
+
+/// What a controller does, and by which version of the plugin.
+#[derive(Clone, Debug)]
+pub(super) struct Duty {
+    pub(super) plugin: Arc<Plugin>,
+    /// It is called for the objects of these.
+    pub(super) targets: Vec<Arc<Selection>>,
+    /// It is called for the owners of the objects of these.
+    pub(super) owned: Vec<Arc<Selection>>,
+    /// Its calls have read from these.
+    pub(super) reads: Vec<Arc<Selection>>,
+    /// The plugin is gone, and only what it has left behind is looked after.
+    pub(super) retired: bool,
+}
+
+impl Duty {
+    pub(super) fn roles(&self) -> impl Iterator<Item = (&Arc<Selection>, Role)> {
+        let role = |role| move |watch| (watch, role);
+        let (targets, owned) = (self.targets.iter().map(role(Role::Target)), self.owned.iter().map(role(Role::Owned)));
+        targets.chain(owned).chain(self.reads.iter().map(role(Role::Read)))
+    }
+}
+
+impl Controller {
+    pub(super) fn new(duty: Duty, stop: CancellationToken) -> Self {
+        Self {
+            name: Arc::clone(&duty.plugin.name),
+            stop,
+            duty: Mutex::new(Arc::new(duty)),
+            queue: Mutex::new(Queue::new(fastrand::u64(..))),
+            reads: Mutex::default(),
+            hot_loops: Mutex::default(),
+            woken: Notify::new(),
+            resized: Notify::new(),
+        }
+    }
+
+    /// How many calls at a time the operator wants.
+    pub fn concurrency(&self) -> usize {
+        lock(&self.duty).plugin.grant.concurrency
+    }
+
+    pub(super) fn duty(&self) -> Arc<Duty> {
+        Arc::clone(&lock(&self.duty))
+    }
+
+    pub(super) fn replace_duty(&self, duty: Duty) {
+        *lock(&self.duty) = Arc::new(duty);
+        self.resized.notify_waiters();
+        self.wake();
+    }
+
+    /// Whether its calls have read from that watch.
+    pub fn reads(&self, watch: &Selection) -> bool {
+        lock(&self.duty).reads.iter().any(|read| **read == *watch)
+    }
+
+    /// Notes a watch that a call wants to read. Returns whether it is a new one.
+    pub(super) fn add_read(&self, watch: &Arc<Selection>) -> bool {
+        let mut duty = lock(&self.duty);
+        let new = !duty.reads.contains(watch);
+        if new {
+            Arc::make_mut(&mut duty).reads.push(Arc::clone(watch));
+        }
+        new
+    }
+
+    pub(super) fn add(&self, target: &ObjectRef, priority: Priority) {
+        lock(&self.queue).add(target, priority);
+        self.wake();
+    }
+
+    pub(super) fn add_all<'a>(&self, gvk: &Gvk, objects: impl Iterator<Item = &'a Arc<Object>>, priority: Priority) {
+        let mut queue = lock(&self.queue);
+        for object in objects {
+            queue.add(&ObjectRef { gvk: gvk.clone(), key: object.key.clone() }, priority);
+        }
+        drop(queue);
+        self.wake();
+    }
+
+    pub(super) fn forget(&self, target: &ObjectRef) {
+        lock(&self.queue).forget(target);
+    }
+
+    /// Has a worker look whether there is something to do.
+    pub(super) fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Waits until there may be something to do, at the latest until it is `due`.
+    pub(super) async fn wait(&self, due: Option<Instant>) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.woken.notified() => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
+        }
+    }
+
+    /// Waits while the worker of that number is one too many.
+    pub(super) async fn wait_while_surplus(&self, worker: usize) {
+        let resized = self.resized.notified();
+        if worker < self.concurrency() {
+            return;
+        }
+        // What woke this one may be for another.
+        self.wake();
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = resized => {}
+        }
+    }
+}
+
+/// Nothing panics while it holds one of these locks; if something did, what they protect is still whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

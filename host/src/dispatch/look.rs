@@ -1,0 +1,98 @@
+//! What is in the caches, for calls and for what is done after them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Dispatch;
+use super::controller::{Controller, lock};
+use super::watched::{Role, Status};
+use crate::cache::Cache;
+use crate::object::{Object, ObjectRef};
+use crate::plugin::Plugin;
+use crate::reads::{Read, What};
+use crate::selector::Selection;
+
+/// What the caches have of an object.
+#[derive(Debug)]
+pub enum Peek {
+    /// No objects of its kind are watched.
+    NotWatched,
+    /// It is in none of the caches of its kind.
+    Absent,
+    /// This.
+    Object(Arc<Object>),
+}
+
+impl Dispatch {
+    /// An object that the plugin is called for, as it is now.
+    pub fn target(&self, target: &ObjectRef, plugin: &Plugin) -> Option<Arc<Object>> {
+        let state = self.read();
+        let controller = state.controllers.get(&plugin.name)?;
+        state.object(&controller.duty().targets, target).cloned()
+    }
+
+    /// The objects that are controlled by the owner with this uid, among those that the plugin owns.
+    pub fn owned_by(&self, controller: &Controller, uid: &str) -> Vec<(ObjectRef, Arc<Object>)> {
+        let state = self.read();
+        let mut owned = BTreeMap::new();
+        for watch in &controller.duty().owned {
+            for object in state.watches.get(watch).into_iter().flat_map(|watched| watched.cache.owned_by(uid)) {
+                let target = ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() };
+                owned.entry(target).or_insert_with(|| Arc::clone(object));
+            }
+        }
+        owned.into_iter().collect()
+    }
+
+    /// An object as it is in any of the caches.
+    pub fn peek(&self, target: &ObjectRef) -> Peek {
+        let state = self.read();
+        let mut peek = Peek::NotWatched;
+        for (_, watched) in state.watches.iter().filter(|(watch, _)| watch.gvk == target.gvk) {
+            if let Some(object) = watched.cache.get(&target.key) {
+                return Peek::Object(Arc::clone(object));
+            }
+            peek = Peek::Absent;
+        }
+        peek
+    }
+
+    /// Has the controller follow a watch that a call of it wants to read.
+    pub fn follow_to_read(&self, controller: &Arc<Controller>, watch: &Arc<Selection>) {
+        let mut state = self.write();
+        if !controller.stop.is_cancelled() && controller.add_read(watch) {
+            self.follow(&mut state, watch, controller, Role::Read);
+        }
+    }
+
+    /// Waits until a watch has told what there is, and reads from it. The call for `target` is noted as a reader, so
+    /// that a change wakes it. An error says why there is nothing to be read.
+    pub async fn read_watch<T>(
+        &self,
+        controller: &Controller,
+        target: &ObjectRef,
+        watch: &Arc<Selection>,
+        what: What,
+        read: impl Fn(&Cache) -> T,
+    ) -> Result<T, String> {
+        loop {
+            let progressed = self.progressed.notified();
+            tokio::pin!(progressed);
+            progressed.as_mut().enable();
+            {
+                let state = self.read();
+                let watched = state.watches.get(watch).ok_or("the plugin is being replaced")?;
+                match &watched.status {
+                    Status::Starting => {}
+                    Status::NotServed => return Err(format!("the API server does not serve {}", watch.gvk)),
+                    Status::Refused(reason) => return Err(format!("cannot watch {watch}: {reason}")),
+                    Status::Listed => {
+                        lock(&controller.reads).note(target, Read { watch: Arc::clone(watch), what });
+                        return Ok(read(&watched.cache));
+                    }
+                }
+            }
+            progressed.await;
+        }
+    }
+}

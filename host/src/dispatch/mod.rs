@@ -1,0 +1,282 @@
+//! Brings what changes to the plugins that follow it: from the watches into their caches, from there into every queue.
+//!
+//! One lock orders it all. An event is put in a cache and in the queues as one step, and an object is taken from a queue
+//! and from the cache as one step, so that a plugin is never called twice for the same version of an object, nor once
+//! too few. No guest runs, and nothing waits, while the lock is held.
+
+mod controller;
+mod look;
+mod roster;
+mod watched;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::Event;
+use crate::object::{Gvk, Object, ObjectKey, ObjectRef};
+use crate::plugin::Plugin;
+use crate::queue::{End, Priority};
+use crate::selector::{Scope, Selection};
+use crate::source::Update;
+
+pub use controller::Controller;
+use controller::lock;
+pub use look::Peek;
+pub use watched::Status;
+use watched::{Wake, Watched};
+
+/// The caches of all watches, and the queues of all plugins.
+#[derive(Debug)]
+pub struct Dispatch {
+    state: RwLock<State>,
+    /// A queue has become idle, or a watch has told something about itself.
+    progressed: Notify,
+    orders: mpsc::UnboundedSender<Order>,
+    scope: Scope,
+}
+
+/// A watch that is to be started.
+#[derive(Debug)]
+pub struct Order {
+    /// What to watch.
+    pub selection: Arc<Selection>,
+    /// Cancelled when nobody wants it any more.
+    pub stop: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    watches: HashMap<Arc<Selection>, Watched>,
+    controllers: BTreeMap<Arc<str>, Arc<Controller>>,
+}
+
+/// An object to reconcile, as it is now, and the version of the plugin that is to do it.
+#[derive(Debug)]
+pub struct Work {
+    /// Which object.
+    pub target: ObjectRef,
+    /// None: it is gone.
+    pub object: Option<Arc<Object>>,
+    /// How many calls for it have failed since the last one that did not.
+    pub attempt: u32,
+    /// The version in force.
+    pub plugin: Arc<Plugin>,
+    /// The plugin is gone: it is not to be called.
+    pub retired: bool,
+}
+
+/// What the host has done to an object.
+#[derive(Debug)]
+pub enum Written {
+    /// It is this now.
+    Object(Object),
+    /// The one with this uid is gone.
+    Gone(ObjectKey, Box<str>),
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Every watch has told what there is, or that it cannot.
+    pub listed: bool,
+    /// Objects that there are.
+    pub objects: usize,
+    /// Plugins at work.
+    pub plugins: usize,
+    /// Objects that wait in queues.
+    pub waiting: usize,
+    /// No object waits and none is in a call.
+    pub idle: bool,
+}
+
+impl Dispatch {
+    /// Nothing yet. The watches that are to be started are told through the receiver; `scope` narrows what is watched.
+    pub fn new(scope: Scope) -> (Self, mpsc::UnboundedReceiver<Order>) {
+        let (orders, receiver) = mpsc::unbounded_channel();
+        (Self { state: RwLock::default(), progressed: Notify::new(), orders, scope }, receiver)
+    }
+
+    /// Takes in what a watch tells.
+    pub fn deliver(&self, Order { selection, stop }: &Order, update: Update) {
+        let mut state = self.write();
+        // It may have been stopped a moment ago, and another one started.
+        if stop.is_cancelled() {
+            return;
+        }
+        let Some(watched) = state.watches.get_mut(selection) else { return };
+        let mut wakes = Vec::new();
+        let is_about_itself = match update {
+            Update::Found(kind) => {
+                watched.kind = Some(kind);
+                false
+            }
+            Update::NotServed => {
+                watched.apply(selection, Event::Init, &mut wakes);
+                watched.apply(selection, Event::InitDone, &mut wakes);
+                watched.status = Status::NotServed;
+                true
+            }
+            Update::Refused(reason) => {
+                watched.status = Status::Refused(reason.into());
+                true
+            }
+            Update::Event(event) => {
+                let completes = matches!(event, Event::InitDone);
+                watched.apply(selection, event, &mut wakes);
+                if completes {
+                    watched.status = Status::Listed;
+                }
+                completes
+            }
+        };
+        if is_about_itself {
+            // Those that wait for it to be listed before they begin.
+            watched.followers.iter().for_each(|(controller, _)| controller.wake());
+        }
+        state.wake(wakes);
+        drop(state);
+        if is_about_itself {
+            self.progressed.notify_waiters();
+        }
+    }
+
+    /// Takes in what the host has done to an object of that kind, so that no call sees it older than that.
+    pub fn wrote(&self, gvk: &Gvk, written: &Written) {
+        let mut state = self.write();
+        let mut wakes = Vec::new();
+        for (selection, watched) in state.watches.iter_mut().filter(|(selection, _)| selection.gvk == *gvk) {
+            watched.wrote(selection, written, &mut wakes);
+        }
+        state.wake(wakes);
+    }
+
+    /// How far the work is.
+    pub fn progress(&self) -> Progress {
+        let state = self.read();
+        let mut progress = Progress { listed: true, idle: true, ..Progress::default() };
+        for watched in state.watches.values() {
+            progress.listed &= watched.status != Status::Starting;
+            if watched.has_targets() {
+                progress.objects += watched.cache.len();
+            }
+        }
+        for controller in state.controllers.values() {
+            progress.plugins += usize::from(!controller.duty().retired);
+            let queue = lock(&controller.queue);
+            progress.waiting += queue.len();
+            progress.idle &= queue.is_idle();
+        }
+        progress
+    }
+
+    /// Waits until every watch has told what there is and every queue is idle.
+    pub async fn settled(&self) {
+        loop {
+            let progressed = self.progressed.notified();
+            tokio::pin!(progressed);
+            progressed.as_mut().enable();
+            let Progress { listed, idle, .. } = self.progress();
+            if listed && idle {
+                return;
+            }
+            progressed.await;
+        }
+    }
+
+    /// Waits for the next object that the controller has to reconcile, on behalf of its worker of that number, from 0.
+    /// None: it is to stop.
+    pub async fn next(&self, controller: &Controller, worker: usize) -> Option<Work> {
+        loop {
+            controller.wait_while_surplus(worker).await;
+            if controller.stop.is_cancelled() {
+                return None;
+            }
+            let due = match self.take(controller) {
+                Ok(work) => return Some(work),
+                Err(due) => due,
+            };
+            controller.wait(due).await;
+        }
+    }
+
+    /// The next object, or when there may be one.
+    fn take(&self, controller: &Controller) -> Result<Work, Option<Instant>> {
+        let state = self.read();
+        let duty = controller.duty();
+        let starting =
+            |watch: &Arc<Selection>| state.watches.get(watch).is_some_and(|watched| watched.status == Status::Starting);
+        if duty.owned.iter().any(starting) {
+            // Children of earlier answers are looked for among them.
+            return Err(None);
+        }
+        let mut queue = lock(&controller.queue);
+        let job = queue.take(Instant::now()).ok_or_else(|| queue.next_due())?;
+        if !queue.is_empty() {
+            controller.wake();
+        }
+        drop(queue);
+        let object = state.object(&duty.targets, &job.key).cloned();
+        let (plugin, retired) = (Arc::clone(&duty.plugin), duty.retired);
+        Ok(Work { object, target: job.key, attempt: job.attempt, plugin, retired })
+    }
+
+    /// Tells how a call has ended. Returns the delay after which it is tried again, if it is.
+    pub fn finish(&self, controller: &Controller, target: &ObjectRef, end: End) -> Option<Duration> {
+        lock(&controller.reads).end_call(target);
+        let mut queue = lock(&controller.queue);
+        let delay = queue.finish(target, end, Instant::now());
+        let (idle, waiting) = (queue.is_idle(), !queue.is_empty() || delay.is_some());
+        drop(queue);
+        if waiting {
+            controller.wake();
+        }
+        if idle {
+            self.progressed.notify_waiters();
+        }
+        delay
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// An object as the first of these watches that has it has it.
+    fn object(&self, watches: &[Arc<Selection>], target: &ObjectRef) -> Option<&Arc<Object>> {
+        let of_kind = watches.iter().filter(|watch| watch.gvk == target.gvk);
+        of_kind.filter_map(|watch| self.watches.get(watch)).find_map(|watched| watched.cache.get(&target.key))
+    }
+
+    /// Wakes objects because something else has changed, where they are there to be woken: one that is not there yet, or
+    /// not any more, has its own events.
+    fn wake(&self, wakes: Vec<Wake>) {
+        for wake in wakes {
+            match wake {
+                Wake::Target(controller, target) => {
+                    if self.object(&controller.duty().targets, &target).is_some() {
+                        controller.add(&target, Priority::Live);
+                    }
+                }
+                Wake::Owner(controller, namespace, owner) => {
+                    for watch in controller.duty().targets.iter().filter(|watch| watch.gvk.is_same_kind(&owner.gvk)) {
+                        let Some(watched) = self.watches.get(watch) else { continue };
+                        let namespaced = watched.kind.as_ref().is_some_and(|kind| kind.namespaced);
+                        let key = ObjectKey::new(namespace.as_deref().filter(|_| namespaced), &owner.name);
+                        if watched.cache.get(&key).is_some_and(|object| object.uid == owner.uid) {
+                            controller.add(&ObjectRef { gvk: watch.gvk.clone(), key }, Priority::Live);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

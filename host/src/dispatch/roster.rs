@@ -1,0 +1,140 @@
+//! Which plugins are at work, and which watches they follow.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::controller::{Controller, Duty};
+use super::watched::{Role, Watched};
+use super::{Dispatch, Order, State};
+use crate::object::{Object, ObjectRef};
+use crate::plugin::Plugin;
+use crate::queue::Priority;
+use crate::selector::{Scope, Selection};
+
+impl Dispatch {
+    /// Puts a plugin in force, and returns its work. If it replaces a version of itself, calls in flight finish on that,
+    /// and every object is reconciled again; watches that both have go on.
+    pub fn put_in_force(&self, plugin: Arc<Plugin>, stop: CancellationToken) -> Arc<Controller> {
+        let targets: Vec<_> =
+            plugin.watches.iter().filter_map(|watch| self.scope.narrow(watch)).map(Arc::new).collect();
+        let everywhere = Scope { namespace: self.scope.namespace.clone(), ..Scope::default() };
+        let owned: Vec<_> = plugin.owns.iter().filter_map(|watch| everywhere.narrow(watch)).map(Arc::new).collect();
+
+        let mut state = self.write();
+        let controller = Arc::clone(state.controllers.entry(Arc::clone(&plugin.name)).or_insert_with(|| {
+            let (targets, owned, reads) = (Vec::new(), Vec::new(), Vec::new());
+            let duty = Duty { plugin: Arc::clone(&plugin), targets, owned, reads, retired: false };
+            Arc::new(Controller::new(duty, stop))
+        }));
+        let before = controller.duty();
+        let reads = before.reads.iter().filter(|read| plugin.grant.grants_reading(&read.gvk)).cloned().collect();
+        let duty = Duty { plugin, targets, owned, reads, retired: false };
+        controller.replace_duty(duty.clone());
+
+        for (watch, role) in duty.roles() {
+            self.follow(&mut state, watch, &controller, role);
+        }
+        let stays: Vec<_> = duty.roles().collect();
+        let gone: Vec<_> = state
+            .followed_by(&controller)
+            .filter(|(watch, role)| !stays.iter().any(|(kept, kept_role)| *kept == watch && kept_role == role))
+            .collect();
+        let mut left = Vec::new();
+        for (watch, role) in gone {
+            left.extend(state.unfollow(&watch, &controller, role));
+        }
+        for target in left.iter().filter(|target| state.object(&duty.targets, target).is_none()) {
+            controller.forget(target);
+        }
+        for watch in &duty.targets {
+            if let Some(watched) = state.watches.get(watch) {
+                controller.add_all(&watch.gvk, watched.cache.objects(), Priority::Backlog);
+            }
+        }
+        controller
+    }
+
+    /// Has the controller follow a watch, and the watch started if it is the first.
+    pub(super) fn follow(&self, state: &mut State, watch: &Arc<Selection>, controller: &Arc<Controller>, role: Role) {
+        let watched = state.watches.entry(Arc::clone(watch)).or_insert_with(|| {
+            let stop = CancellationToken::new();
+            // Without somebody to take the order, the host is ending.
+            let _ = self.orders.send(Order { selection: Arc::clone(watch), stop: stop.clone() });
+            Watched::new(stop)
+        });
+        watched.add_follower(controller, role);
+    }
+
+    /// Stops a plugin: its calls in flight finish, and no other begins. Watches that nobody else follows are stopped.
+    pub fn stop(&self, name: &str) {
+        let mut state = self.write();
+        if let Some(controller) = state.controllers.remove(name) {
+            controller.stop.cancel();
+            let followed: Vec<_> = state.followed_by(&controller).collect();
+            for (watch, role) in followed {
+                state.unfollow(&watch, &controller, role);
+            }
+        }
+        drop(state);
+        self.progressed.notify_waiters();
+    }
+
+    /// Stops a plugin. If it leaves its finalizer behind on objects, these are returned, and go on being looked after.
+    pub fn retire(&self, name: &str) -> Option<(Box<str>, Vec<ObjectRef>)> {
+        let left = self.leave_behind(name);
+        if left.is_none() {
+            self.stop(name);
+        }
+        left
+    }
+
+    fn leave_behind(&self, name: &str) -> Option<(Box<str>, Vec<ObjectRef>)> {
+        let state = self.write();
+        let controller = state.controllers.get(name)?;
+        let duty = controller.duty();
+        let finalizer = duty.plugin.finalizer.clone()?;
+        let mut holders = BTreeSet::new();
+        for watch in &duty.targets {
+            let objects = state.watches.get(watch).into_iter().flat_map(|watched| watched.cache.objects());
+            let held = objects.filter(|object| object.has_finalizer(&finalizer));
+            holders.extend(held.map(|object| ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() }));
+        }
+        if holders.is_empty() {
+            return None;
+        }
+        controller.replace_duty(Duty { retired: true, ..Duty::clone(&duty) });
+        holders.iter().for_each(|holder| controller.add(holder, Priority::Backlog));
+        Some((finalizer, holders.into_iter().collect()))
+    }
+
+    /// The version in force of the plugin of that name, if it is at work.
+    pub fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
+        let state = self.read();
+        let duty = state.controllers.get(name)?.duty();
+        (!duty.retired).then(|| Arc::clone(&duty.plugin))
+    }
+}
+
+impl State {
+    fn followed_by(&self, controller: &Arc<Controller>) -> impl Iterator<Item = (Arc<Selection>, Role)> {
+        self.watches.iter().flat_map(|(watch, watched)| {
+            let mine = watched.followers.iter().filter(|(follower, _)| Arc::ptr_eq(follower, controller));
+            mine.map(|(_, role)| (Arc::clone(watch), *role))
+        })
+    }
+
+    /// Stops the watch if nobody else follows it. Returns the objects that the controller was called for because of it.
+    fn unfollow(&mut self, watch: &Arc<Selection>, controller: &Arc<Controller>, role: Role) -> Vec<ObjectRef> {
+        let Some(watched) = self.watches.get_mut(watch) else { return Vec::new() };
+        watched.followers.retain(|(follower, had)| !(Arc::ptr_eq(follower, controller) && *had == role));
+        let target = |object: &Arc<Object>| ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() };
+        let left = if role == Role::Target { watched.cache.objects().map(target).collect() } else { Vec::new() };
+        if watched.followers.is_empty() {
+            watched.stop.cancel();
+            self.watches.remove(watch);
+        }
+        left
+    }
+}

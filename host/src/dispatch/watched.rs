@@ -1,0 +1,130 @@
+//! A watch: its cache, and who follows it.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Written;
+use super::controller::{Controller, lock};
+use crate::cache::{Cache, Change, Event};
+use crate::object::{Kind, Object, ObjectRef, Owner};
+use crate::queue::Priority;
+use crate::selector::Selection;
+
+/// A watch that somebody follows.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// None: it is not known yet.
+    pub(super) kind: Option<Kind>,
+    pub(super) cache: Cache,
+    pub(super) status: Status,
+    pub(super) followers: Vec<(Arc<Controller>, Role)>,
+    /// Cancelled when nobody follows it any more.
+    pub(super) stop: CancellationToken,
+}
+
+/// How far a watch is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It has not told of anything yet.
+    Starting,
+    /// A complete list has come in.
+    Listed,
+    /// The kind is not served.
+    NotServed,
+    /// It is refused, for this reason.
+    Refused(Box<str>),
+}
+
+/// Why somebody follows a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// To be called for its objects.
+    Target,
+    /// To be called for the owners of its objects.
+    Owned,
+    /// To be called for the objects whose last call has read of it.
+    Read,
+}
+
+/// An object that is to be reconciled because another one has changed.
+pub(super) enum Wake {
+    /// This one.
+    Target(Arc<Controller>, ObjectRef),
+    /// The owner of an object in that namespace.
+    Owner(Arc<Controller>, Option<Box<str>>, Owner),
+}
+
+impl Watched {
+    pub(super) fn new(stop: CancellationToken) -> Self {
+        Self { kind: None, cache: Cache::default(), status: Status::Starting, followers: Vec::new(), stop }
+    }
+
+    /// Whether somebody is called for its objects.
+    pub(super) fn has_targets(&self) -> bool {
+        self.followers.iter().any(|(_, role)| *role == Role::Target)
+    }
+
+    /// A follower that is called for its objects is to be given those that there are.
+    pub(super) fn add_follower(&mut self, controller: &Arc<Controller>, role: Role) {
+        if self.followers.iter().any(|(follower, had)| Arc::ptr_eq(follower, controller) && *had == role) {
+            return;
+        }
+        if role == Role::Owned {
+            self.cache.index_owners();
+        }
+        self.followers.push((Arc::clone(controller), role));
+    }
+
+    /// Takes in an event, and puts what follows from it in the queues, or among the wakes where it needs other watches.
+    pub(super) fn apply(&mut self, selection: &Selection, event: Event, wakes: &mut Vec<Wake>) {
+        let priority = match event {
+            Event::InitApply(_) if !self.cache.is_listed() => Priority::Backlog,
+            _ => Priority::Live,
+        };
+        let Self { cache, followers, .. } = self;
+        cache.apply(event, |change| tell(followers, selection, change, priority, wakes));
+    }
+
+    /// Takes in what the host has done.
+    pub(super) fn wrote(&mut self, selection: &Selection, written: &Written, wakes: &mut Vec<Wake>) {
+        let Self { cache, followers, .. } = self;
+        let told = |change: Change<'_>| tell(followers, selection, change, Priority::Live, wakes);
+        match written {
+            Written::Gone(key, uid) => cache.wrote_end(key, uid, told),
+            Written::Object(object) => match selection.selects(object) {
+                Some(true) => cache.wrote(object.clone(), told),
+                Some(false) => cache.wrote_end(&object.key, &object.uid, told),
+                // The API server knows; what was selected may well be so still.
+                None if cache.get(&object.key).is_some() => cache.wrote(object.clone(), told),
+                None => {}
+            },
+        }
+    }
+}
+
+fn tell(
+    followers: &[(Arc<Controller>, Role)],
+    selection: &Selection,
+    change: Change<'_>,
+    priority: Priority,
+    wakes: &mut Vec<Wake>,
+) {
+    let versions = || [change.before, change.after].into_iter().flatten();
+    for (controller, role) in followers {
+        match role {
+            Role::Target => {
+                controller.add(&ObjectRef { gvk: selection.gvk.clone(), key: change.key.clone() }, priority);
+            }
+            Role::Owned => {
+                let namespace = || change.key.namespace().map(Box::from);
+                let owners = versions().filter_map(|object: &Object| object.owner.as_deref());
+                wakes.extend(owners.map(|owner| Wake::Owner(Arc::clone(controller), namespace(), owner.clone())));
+            }
+            Role::Read => {
+                let woken = lock(&controller.reads).woken_by(selection, change);
+                wakes.extend(woken.into_iter().map(|target| Wake::Target(Arc::clone(controller), target)));
+            }
+        }
+    }
+}

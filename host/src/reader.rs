@@ -1,0 +1,133 @@
+//! Answers what a plugin reads in a call, from the caches, as far as its grant goes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::action::guard::{Ask, Denied};
+use crate::dispatch::{Controller, Dispatch};
+use crate::grant::Verb;
+use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef};
+use crate::plugin::{Plugin, Reader};
+use crate::reads::What;
+use crate::rights;
+use crate::selector::{LabelSelector, Scope, Selection};
+use crate::source::Source;
+
+/// What a call reads through.
+pub struct CallReader {
+    /// What is read.
+    pub dispatch: Arc<Dispatch>,
+    /// Where kinds and accounts are looked up.
+    pub source: Source,
+    /// What the operator leaves of it.
+    pub scope: Scope,
+    /// The controller that calls.
+    pub controller: Arc<Controller>,
+    /// The plugin that is called.
+    pub plugin: Arc<Plugin>,
+    /// The object that it is called for.
+    pub target: ObjectRef,
+    /// What it was not granted.
+    pub denied: Mutex<Option<Denied>>,
+}
+
+impl CallReader {
+    /// What the plugin wanted to read first that it is not granted.
+    pub fn denied(&self) -> Option<Denied> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn read_one(&self, wanted: ObjectRef) -> Result<Option<Arc<Object>>, String> {
+        let kind = self.source.kind(&wanted.gvk).await?;
+        let key = match (kind.namespaced, wanted.key.namespace()) {
+            (false, _) => ObjectKey::new(None, wanted.key.name()),
+            (true, Some(_)) => wanted.key.clone(),
+            (true, None) => return Err(format!("{} {} needs a namespace", kind.gvk.kind(), wanted.key.name())),
+        };
+        let namespace = key.namespace();
+        self.check(Verb::Get, &wanted.gvk, namespace, Some(key.name()))?;
+        let selection = Selection {
+            // One watch for all of the namespaces rather than one for each, if all are granted.
+            namespace: namespace.filter(|_| !self.may_read_all(Verb::Get, &wanted.gvk)).map(Box::from),
+            ..Selection::all(wanted.gvk.clone())
+        };
+        let watch = self.watch(&kind, &selection).await?;
+        let what = What::Object(key.clone());
+        self.dispatch.read_watch(&self.controller, &self.target, &watch, what, |cache| cache.get(&key).cloned()).await
+    }
+
+    async fn read_list(&self, wanted: Selection) -> Result<Vec<Arc<Object>>, String> {
+        let kind = self.source.kind(&wanted.gvk).await?;
+        let namespace = wanted.namespace.filter(|_| kind.namespaced);
+        let asked = if kind.namespaced { Some(namespace.as_deref().unwrap_or("*")) } else { None };
+        self.check(Verb::List, &wanted.gvk, asked, None)?;
+        let selection = Selection {
+            gvk: wanted.gvk.clone(),
+            namespace: namespace.clone().filter(|_| !self.may_read_all(Verb::List, &wanted.gvk)),
+            // One watch for all labels that are asked for, rather than one for each.
+            labels: LabelSelector::default(),
+            fields: wanted.fields,
+        };
+        let watch = self.watch(&kind, &selection).await?;
+        let what = What::List(namespace.clone(), wanted.labels.clone());
+        let labels = &wanted.labels;
+        self.dispatch
+            .read_watch(&self.controller, &self.target, &watch, what, |cache| {
+                let in_place =
+                    |object: &&Arc<Object>| namespace.is_none() || object.key.namespace() == namespace.as_deref();
+                let selected = |object: &&Arc<Object>| labels.selects_all() || labels.matches(&object.labels());
+                cache.objects().filter(in_place).filter(selected).cloned().collect()
+            })
+            .await
+    }
+
+    fn check(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<(), String> {
+        let ask = Ask { plugin: &self.plugin.name, grant: &self.plugin.grant, target: &self.target };
+        ask.may(verb, gvk, namespace, name).map(drop).map_err(|denied| {
+            let text = denied.to_string();
+            self.denied.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(denied);
+            text
+        })
+    }
+
+    fn may_read_all(&self, verb: Verb, gvk: &Gvk) -> bool {
+        let ask = Ask { plugin: &self.plugin.name, grant: &self.plugin.grant, target: &self.target };
+        ask.may(verb, gvk, Some("*"), None).is_ok()
+    }
+
+    /// The watch that answers, started if this is the first read of it.
+    async fn watch(&self, kind: &Kind, selection: &Selection) -> Result<Arc<Selection>, String> {
+        let only_namespaces =
+            Scope { namespace: self.scope.namespace.clone().filter(|_| kind.namespaced), ..Scope::default() };
+        let Some(selection) = only_namespaces.narrow(selection) else {
+            return Err(format!("{selection} is outside of the namespace that the host is for (--namespace)"));
+        };
+        let watch = Arc::new(selection);
+        if self.controller.reads(&watch) {
+            return Ok(watch);
+        }
+        if let (Source::Cluster(cluster), Some(account)) = (&self.source, &self.plugin.grant.service_account) {
+            let needs = [rights::to_watch(kind, &watch)];
+            let lacking = cluster.lacks(Some(account), &needs).await;
+            let lacking = lacking.map_err(|error| format!("cannot tell what {account} may read: {error}"))?;
+            if let Some(need) = lacking.first() {
+                let rule = crate::rbac::rule_yaml(need);
+                return Err(format!("the service account {account} may not watch {watch}; it needs the rule {rule}"));
+            }
+        }
+        self.dispatch.follow_to_read(&self.controller, &watch);
+        Ok(watch)
+    }
+}
+
+impl Reader for CallReader {
+    fn get(&self, target: ObjectRef) -> BoxFuture<'_, Result<Option<Arc<Object>>, String>> {
+        self.read_one(target).boxed()
+    }
+
+    fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Arc<Object>>, String>> {
+        self.read_list(selection).boxed()
+    }
+}

@@ -1,0 +1,162 @@
+//! What each reconcile of one plugin has read, so that a change to it wakes the object that was reconciled. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::mem;
+use std::sync::Arc;
+
+use crate::cache::Change;
+use crate::object::{ObjectKey, ObjectRef};
+use crate::selector::{LabelSelector, Selection};
+
+/// Something that was read from the cache of a watch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Read {
+    /// The watch.
+    pub watch: Arc<Selection>,
+    /// What of it.
+    pub what: What,
+}
+
+/// What was read of a watch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum What {
+    /// This object, or that there is none of this name.
+    Object(ObjectKey),
+    /// All objects of this namespace (none: of all) with these labels.
+    List(Option<Box<str>>, LabelSelector),
+}
+
+/// What the reconciles of one plugin have read last, by the objects that were reconciled, and the other way round.
+#[derive(Debug, Default)]
+pub struct Reads {
+    targets: HashMap<ObjectRef, TargetReads>,
+    readers: HashMap<Arc<Selection>, HashMap<What, HashSet<ObjectRef>>>,
+}
+
+#[derive(Debug, Default)]
+struct TargetReads {
+    /// By the last call that has ended.
+    before: HashSet<Read>,
+    /// By the call that goes on.
+    now: HashSet<Read>,
+}
+
+impl Reads {
+    /// The call for `target` that goes on has read this.
+    pub fn note(&mut self, target: &ObjectRef, read: Read) {
+        let readers = self.readers.entry(Arc::clone(&read.watch)).or_default();
+        readers.entry(read.what.clone()).or_default().insert(target.clone());
+        self.targets.entry(target.clone()).or_default().now.insert(read);
+    }
+
+    /// The call for `target` has ended: what it has not read again does not wake it any more.
+    pub fn end_call(&mut self, target: &ObjectRef) {
+        let Some(reads) = self.targets.get_mut(target) else { return };
+        let now = mem::take(&mut reads.now);
+        let before = mem::replace(&mut reads.before, now);
+        let dropped: Vec<_> = before.difference(&reads.before).cloned().collect();
+        if reads.before.is_empty() {
+            self.targets.remove(target);
+        }
+        for Read { watch, what } in dropped {
+            let Some(readers) = self.readers.get_mut(&watch) else { continue };
+            if let Some(targets) = readers.get_mut(&what) {
+                targets.remove(target);
+                if targets.is_empty() {
+                    readers.remove(&what);
+                }
+            }
+            if readers.is_empty() {
+                self.readers.remove(&watch);
+            }
+        }
+    }
+
+    /// The objects whose last or present call has read what this changes.
+    pub fn woken_by(&self, watch: &Selection, change: Change<'_>) -> HashSet<ObjectRef> {
+        let Some(readers) = self.readers.get(watch) else { return HashSet::new() };
+        let by_name = readers.get(&What::Object(change.key.clone()));
+        let lists = readers.iter().filter(|(what, _)| what.is_touched_by(change)).map(|(_, targets)| targets);
+        by_name.into_iter().chain(lists).flatten().cloned().collect()
+    }
+}
+
+impl What {
+    /// Whether it is a list that has, or had, the changed object.
+    fn is_touched_by(&self, change: Change<'_>) -> bool {
+        let Self::List(namespace, labels) = self else { return false };
+        let in_place = namespace.is_none() || namespace.as_deref() == change.key.namespace();
+        let mut versions = [change.before, change.after].into_iter().flatten();
+        in_place && (labels.selects_all() || versions.any(|object| labels.matches(&object.labels())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::{Gvk, Object};
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new(Some("default"), name)
+    }
+
+    fn target(name: &str) -> ObjectRef {
+        ObjectRef { gvk: Gvk::replica_set(), key: key(name) }
+    }
+
+    fn object(name: &str, labels: &str) -> Object {
+        Object {
+            key: key(name),
+            uid: "u".into(),
+            resource_version: "1".into(),
+            deleting: false,
+            owner: None,
+            finalizers: [].into(),
+            json: format!(r#"{{"metadata":{{"labels":{labels}}}}}"#).into(),
+        }
+    }
+
+    fn woken(reads: &Reads, watch: &Selection, before: &Object, after: &Object) -> Vec<String> {
+        let change = Change { key: &after.key, before: Some(before), after: Some(after) };
+        let mut names: Vec<_> = reads.woken_by(watch, change).iter().map(|woken| woken.key.name().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_change_wakes_who_has_read_it_by_name_or_in_a_list_that_has_or_had_it() {
+        let watch = Arc::new(Selection::all(Gvk::new("v1", "ConfigMap")));
+        let mut reads = Reads::default();
+        let mut note = |name: &str, what| reads.note(&target(name), Read { watch: Arc::clone(&watch), what });
+        note("by-name", What::Object(key("a")));
+        note("all", What::List(None, LabelSelector::default()));
+        note("labelled", What::List(None, "x=1".parse().unwrap()));
+        note("elsewhere", What::List(Some("other".into()), LabelSelector::default()));
+        let (with, without) = (object("a", r#"{"x":"1"}"#), object("a", "{}"));
+        assert_eq!(woken(&reads, &watch, &without, &without), ["all", "by-name"]);
+        assert_eq!(woken(&reads, &watch, &with, &without), ["all", "by-name", "labelled"], "it has left the list");
+        assert_eq!(woken(&reads, &watch, &object("b", "{}"), &object("b", "{}")), ["all"]);
+    }
+
+    #[test]
+    fn what_the_last_call_has_not_read_again_does_not_wake_any_more() {
+        let watch = Arc::new(Selection::all(Gvk::new("v1", "ConfigMap")));
+        let mut reads = Reads::default();
+        let read = |name: &str| Read { watch: Arc::clone(&watch), what: What::Object(key(name)) };
+        reads.note(&target("t"), read("a"));
+        reads.end_call(&target("t"));
+        reads.note(&target("t"), read("b"));
+        for name in ["a", "b"] {
+            assert_eq!(
+                woken(&reads, &watch, &object(name, "{}"), &object(name, "{}")),
+                ["t"],
+                "{name}, during the call"
+            );
+        }
+        reads.end_call(&target("t"));
+        assert_eq!(woken(&reads, &watch, &object("a", "{}"), &object("a", "{}")), [""; 0]);
+        assert_eq!(woken(&reads, &watch, &object("b", "{}"), &object("b", "{}")), ["t"]);
+        reads.end_call(&target("t"));
+        assert!(reads.targets.is_empty() && reads.readers.is_empty());
+    }
+}

@@ -1,0 +1,42 @@
+//! Starts the watches that are wanted, and stops those that are not any more.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatch::{Dispatch, Order};
+use crate::source::{Source, Span, Update};
+use crate::tally::Tally;
+use crate::tasks::Tasks;
+
+/// Runs a watch for each order, until it is not wanted any more or the host stops.
+pub async fn run(
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    source: Source,
+    span: Span,
+    dispatch: Arc<Dispatch>,
+    tally: Arc<Tally>,
+    tasks: Tasks,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Some(order)) = stop.run_until_cancelled(orders.recv()).await {
+        let (source, dispatch, tally, stop) = (source.clone(), Arc::clone(&dispatch), Arc::clone(&tally), stop.clone());
+        tasks.spawn(format!("watch of {}", order.selection), async move {
+            tracing::debug!("watching {}", order.selection);
+            let deliver = |update| {
+                if span == Span::Once && matches!(update, Update::NotServed | Update::Refused(_)) {
+                    tally.count_refused_watch();
+                }
+                dispatch.deliver(&order, update);
+            };
+            let watch = source.watch(&order.selection, span, deliver);
+            let watch = order.stop.run_until_cancelled(watch);
+            if stop.run_until_cancelled(watch).await.is_some_and(|ended| ended.is_none()) {
+                tracing::debug!("not watching {} any more", order.selection);
+            }
+            Ok(())
+        });
+    }
+    Ok(())
+}
