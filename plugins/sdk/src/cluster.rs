@@ -16,20 +16,20 @@
 //! }
 //! ```
 //!
-//! What is not granted is a [`Failure::Terminal`] that says so: asking again does not help, and another grant makes the
-//! host call again.
+//! What cannot be read is a [`Failure::Retry`] that says why. What is not granted fails the call for good, whatever the plugin
+//! makes of it: another grant makes the host call again.
 
 use crate::bindings::oarlock::plugin::cluster as host;
 use crate::{Failure, Object, ObjectRef, Watch};
 
 /// One object. None: there is none of that name.
 pub fn get(target: &ObjectRef) -> Result<Option<Object>, Failure> {
-    let object = host::get(target).map_err(Failure::Terminal)?;
+    let object = host::get(target).map_err(Failure::Retry)?;
     Ok(object.map(Object::new))
 }
 
 /// All objects selected, in the order of namespace and name.
 pub fn list(selection: &Watch) -> Result<Vec<Object>, Failure> {
-    let objects = host::list(selection).map_err(Failure::Terminal)?;
+    let objects = host::list(selection).map_err(Failure::Retry)?;
     Ok(objects.into_iter().map(Object::new).collect())
 }
