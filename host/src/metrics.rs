@@ -112,7 +112,7 @@ impl Default for Metrics {
         registry.register("controller_runtime_reconcile", "Reconciles by plugin and result", reconciles.clone());
         registry.register_with_unit(
             "controller_runtime_reconcile_time",
-            "Time of the calls into a plugin",
+            "Time of reconciles: of the call into the plugin and of what it asks for",
             Unit::Seconds,
             reconcile_seconds.clone(),
         );
@@ -161,7 +161,7 @@ impl Metrics {
 }
 
 impl ReconcileMetrics {
-    /// Counts a reconcile and the time of its call.
+    /// Counts a reconcile and its time.
     pub fn observe(&self, result: ReconcileResult, took: Duration) {
         match result {
             ReconcileResult::success => &self.success,

@@ -22,7 +22,7 @@ pub struct CallReader {
     /// Where kinds and accounts are looked up.
     pub source: Source,
     /// What the operator leaves of it.
-    pub scope: Scope,
+    pub scope: Arc<Scope>,
     /// The controller that calls.
     pub controller: Arc<Controller>,
     /// The plugin that is called.

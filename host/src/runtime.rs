@@ -65,7 +65,7 @@ pub async fn run(
         Applier::new(source.clone(), Arc::clone(&dispatch), output.clone(), Arc::clone(&metrics), config.dry_run);
     let workshop = Workshop::new(
         Arc::clone(&dispatch),
-        (source, config.scope),
+        (source, Arc::new(config.scope)),
         (applier, output),
         Arc::clone(&metrics),
         Arc::clone(&tally),

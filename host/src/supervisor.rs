@@ -135,6 +135,15 @@ impl Supervisor {
     fn put_in_force(&mut self, plugin: Arc<Plugin>) {
         let (name, digest, before) =
             (Arc::clone(&plugin.name), plugin.digest, self.workshop.dispatch.plugin(&plugin.name));
+        let left = self.workshop.dispatch.finalizer_holders(&name);
+        if let Some((finalizer, holders)) = left.filter(|(finalizer, _)| plugin.finalizer.as_ref() != Some(finalizer)) {
+            tracing::warn!(
+                plugin = &*name,
+                "the version before had the finalizer {finalizer}, which is still on {}, and which the new one does not \
+                 take away; a plugin's finalizer has to stay the same",
+                some_of(&holders),
+            );
+        }
         let controller = self.workshop.dispatch.put_in_force(Arc::clone(&plugin), self.stop.child_token());
         let consequence = match before {
             None => "",
@@ -183,19 +192,27 @@ impl Supervisor {
         }
         let dispatch = &self.workshop.dispatch;
         if let Some((finalizer, holders)) = dispatch.retire(name) {
-            let some: Vec<_> = holders.iter().take(5).map(ObjectRef::to_string).collect();
-            let more = if holders.len() > some.len() { ", ..." } else { "" };
             tracing::warn!(
                 plugin = &**name,
-                "its file is gone, and its finalizer {finalizer} is still on {} objects, which cannot be deleted without \
-                 it: {}{more}. Put {name}.wasm back, or take the finalizer from them; what is being deleted and waits \
-                 for it is named with the command that frees it",
-                holders.len(),
-                some.join(", "),
+                "its file is gone, and its finalizer {finalizer} is still on {}, which cannot be deleted without it. Put \
+                 {name}.wasm back, or take the finalizer from them; what is being deleted and waits for it is named with \
+                 the command that frees it",
+                some_of(&holders),
             );
         } else {
             tracing::info!(plugin = &**name, "stopped: its file is gone");
         }
         self.workshop.metrics.reload(name, ReloadResult::removed);
     }
+}
+
+/// The first of the objects, and how many there are.
+fn some_of(objects: &[ObjectRef]) -> String {
+    let some: Vec<_> = objects.iter().take(5).map(ObjectRef::to_string).collect();
+    let more = if objects.len() > some.len() { ", ..." } else { "" };
+    format!(
+        "{} ({}{more})",
+        if objects.len() == 1 { "1 object".to_owned() } else { format!("{} objects", objects.len()) },
+        some.join(", ")
+    )
 }

@@ -26,7 +26,7 @@ pub struct Workshop {
     /// Where the objects come from.
     pub source: Source,
     /// What the operator leaves of what plugins watch.
-    pub scope: Scope,
+    pub scope: Arc<Scope>,
     /// Does what plugins ask for.
     pub applier: Applier,
     /// Where what plugins print goes.
@@ -75,7 +75,7 @@ impl Workshop {
     /// Ready for workers. An object's way ends with `applier` and `output`.
     pub fn new(
         dispatch: Arc<Dispatch>,
-        (source, scope): (Source, Scope),
+        (source, scope): (Source, Arc<Scope>),
         (applier, output): (Applier, Output),
         metrics: Arc<Metrics>,
         tally: Arc<Tally>,
@@ -142,7 +142,7 @@ impl Workshop {
         let reads = Arc::new(CallReader {
             dispatch: Arc::clone(&self.dispatch),
             source: self.source.clone(),
-            scope: self.scope.clone(),
+            scope: Arc::clone(&self.scope),
             controller: Arc::clone(controller),
             plugin: Arc::clone(&plugin),
             target: target.clone(),
@@ -284,11 +284,12 @@ impl Workshop {
             Err(_) if object.is_none() => return End::Done,
             Err(_) => return End::Terminal,
         };
+        if let Some(delay) = self.slowed(controller, work, &done.changes) {
+            // Run once, there is no end to wait for.
+            return End::Hold(if self.repeat == Repeat::Never { Duration::MAX } else { delay });
+        }
         if self.repeat == Repeat::Never {
             return End::Done;
-        }
-        if let Some(delay) = self.slowed(controller, work, &done.changes) {
-            return End::Hold(delay);
         }
         match done.requeue_after {
             Some(delay) => End::RequeueAfter(delay),

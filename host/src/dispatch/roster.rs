@@ -94,18 +94,16 @@ impl Dispatch {
         let state = self.write();
         let controller = state.controllers.get(name)?;
         let duty = controller.duty();
-        let finalizer = duty.plugin.finalizer.clone()?;
-        let mut holders = BTreeSet::new();
-        for watch in &duty.targets {
-            let objects = state.watches.get(watch).into_iter().flat_map(|watched| watched.cache.objects());
-            let held = objects.filter(|object| object.has_finalizer(&finalizer));
-            holders.extend(held.map(|object| ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() }));
-        }
-        if holders.is_empty() {
-            return None;
-        }
+        let (finalizer, holders) = state.finalizer_holders(&duty)?;
         controller.replace_duty(Duty { retired: true, ..Duty::clone(&duty) });
         holders.iter().for_each(|holder| controller.add(holder, Priority::Backlog));
+        Some((finalizer, holders.into_iter().collect()))
+    }
+
+    /// The finalizer of the version in force of a plugin, and the objects that have it, if there are any.
+    pub fn finalizer_holders(&self, name: &str) -> Option<(Box<str>, Vec<ObjectRef>)> {
+        let state = self.read();
+        let (finalizer, holders) = state.finalizer_holders(&state.controllers.get(name)?.duty())?;
         Some((finalizer, holders.into_iter().collect()))
     }
 
@@ -118,6 +116,17 @@ impl Dispatch {
 }
 
 impl State {
+    fn finalizer_holders(&self, duty: &Duty) -> Option<(Box<str>, BTreeSet<ObjectRef>)> {
+        let finalizer = duty.plugin.finalizer.clone()?;
+        let mut holders = BTreeSet::new();
+        for watch in &duty.targets {
+            let objects = self.watches.get(watch).into_iter().flat_map(|watched| watched.cache.objects());
+            let held = objects.filter(|object| object.has_finalizer(&finalizer));
+            holders.extend(held.map(|object| ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() }));
+        }
+        (!holders.is_empty()).then_some((finalizer, holders))
+    }
+
     fn followed_by(&self, controller: &Arc<Controller>) -> impl Iterator<Item = (Arc<Selection>, Role)> {
         self.watches.iter().flat_map(|(watch, watched)| {
             let mine = watched.followers.iter().filter(|(follower, _)| Arc::ptr_eq(follower, controller));
