@@ -29,6 +29,7 @@ use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef, Part, RawObject};
 use crate::selector::Selection;
 use crate::tally::Tally;
 
+use fields::{metadata, text};
 use files::{File, Listing, name_of};
 use parse::Broken;
 use store::{Changes, Store, StoreError, Written};
@@ -184,14 +185,14 @@ impl Manifests {
                 self.write(&state.kinds, target, written)?;
             }
         }
-        let text = |map: Map<String, Value>| Value::Object(map).to_string();
+        let json = |map: Map<String, Value>| Value::Object(map).to_string();
         Ok(changes
             .into_iter()
             .map(|(target, written)| {
                 let (before, after) = match written {
-                    Written::Unchanged(object) => (Some(text(object.clone())), Some(object)),
-                    Written::Changed { before, after } => (before.map(text), Some(after)),
-                    Written::Deleted { before } => (Some(text(before)), None),
+                    Written::Unchanged(object) => (Some(json(object.clone())), Some(object)),
+                    Written::Changed { before, after } => (before.map(json), Some(after)),
+                    Written::Deleted { before } => (Some(json(before)), None),
                 };
                 Edited { before, after: after.and_then(|after| object(after, &target.gvk)), target }
             })
@@ -326,10 +327,10 @@ impl State {
     fn tell(&mut self, changes: &Changes) {
         self.watches.retain(|watch| !watch.events.is_closed());
         for (target, written) in changes {
-            let after = match written {
+            let (after, last) = match written {
                 Written::Unchanged(_) => continue,
-                Written::Changed { after, .. } => Some(after),
-                Written::Deleted { .. } => None,
+                Written::Changed { after, .. } => (Some(after), after),
+                Written::Deleted { before } => (None, before),
             };
             for Watch { selection, known, events } in &mut self.watches {
                 if selection.gvk != target.gvk {
@@ -340,7 +341,11 @@ impl State {
                         known.insert(target.key.clone());
                         Event::Apply(object)
                     }
-                    None if known.remove(&target.key) => Event::Delete { key: target.key.clone(), uid: "".into() },
+                    None if known.remove(&target.key) => {
+                        // Without it, the end of one would be taken for the end of the next one of its name.
+                        let uid = text(metadata(last, "uid")).into();
+                        Event::Delete { key: target.key.clone(), uid }
+                    }
                     None => continue,
                 };
                 // Whoever is gone is left out the next time.
@@ -375,4 +380,32 @@ fn uid(digest: &Digest) -> String {
     hex.replace_range(12..13, "8");
     hex.replace_range(16..17, "8");
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_with_the_uid_of_what_has_ended() {
+        let gvk = Gvk::new("v1", "ConfigMap");
+        let target = ObjectRef { gvk: gvk.clone(), key: ObjectKey::new(Some("default"), "a") };
+        let manifests = Manifests::new(None);
+        let apply = || Edit::Apply {
+            body: serde_json::from_str(r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}"#)
+                .unwrap(),
+            manager: "tests".into(),
+            force: false,
+            part: Part::Main,
+        };
+        let made = manifests.edit(&target, apply(), false).unwrap().remove(0).after.unwrap();
+        let (sender, mut events) = mpsc::unbounded_channel();
+        manifests.lock().add_watch(&Selection::all(gvk), sender);
+        manifests.edit(&target, Edit::Delete { uid: None }, false).unwrap();
+        manifests.edit(&target, apply(), false).unwrap();
+        let Ok(Event::Delete { uid, .. }) = events.try_recv() else { panic!("it has ended") };
+        assert_eq!(uid, made.uid);
+        let Ok(Event::Apply(again)) = events.try_recv() else { panic!("there is another one") };
+        assert_ne!(again.uid, made.uid);
+    }
 }
