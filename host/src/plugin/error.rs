@@ -23,13 +23,13 @@ pub enum CallError {
     #[error("it trapped: {0}")]
     Trap(String),
     /// The guest ran for too long.
-    #[error("it ran for more than the {} of processor time that a call may take (--call-cpu)", humantime::format_duration(*.0))]
+    #[error("it ran for more than the {} of processor time that a call may take (--call-cpu, or limits in its grant file)", humantime::format_duration(*.0))]
     CpuTime(Duration),
     /// The call took too long.
-    #[error("it took more than the {} that a call may take (--call-wall)", humantime::format_duration(*.0))]
+    #[error("it took more than the {} that a call may take (--call-wall, or limits in its grant file)", humantime::format_duration(*.0))]
     WallTime(Duration),
     /// The guest trapped after it was refused memory.
-    #[error("it needs more than the {} MiB of memory that a plugin may use (--memory)", .0 >> 20)]
+    #[error("it needs more than the {} MiB of memory that a plugin may use (--memory, or limits in its grant file)", .0 >> 20)]
     Memory(usize),
 }
 

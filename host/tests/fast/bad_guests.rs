@@ -32,7 +32,7 @@ fn an_endless_loop_holds_nobody_up_while_it_goes_on() {
 #[test]
 fn an_endless_loop_is_ended_after_its_time() {
     let host = beside("loop", &["--call-cpu", "300ms"]);
-    let failed = host.log("it ran for more than the 300ms of processor time that a call may take (--call-cpu)");
+    let failed = host.log("it ran for more than the 300ms of processor time that a call may take (--call-cpu, or limits in its grant file)");
     assert_eq!(failed["object"], "default/bad");
     host.line_with("default/bad loop attempt 1");
     host.stop();
@@ -41,7 +41,7 @@ fn an_endless_loop_is_ended_after_its_time() {
 #[test]
 fn a_sleep_is_ended_after_its_time() {
     let host = beside("sleep", &["--call-wall", "300ms"]);
-    host.log("it took more than the 300ms that a call may take (--call-wall)");
+    host.log("it took more than the 300ms that a call may take (--call-wall, or limits in its grant file)");
     host.line_with("default/bad sleep attempt 1");
     host.stop();
 }
@@ -49,7 +49,7 @@ fn a_sleep_is_ended_after_its_time() {
 #[test]
 fn memory_without_end_is_refused() {
     let host = beside("memory", &["--memory", "32Mi"]);
-    host.log("it needs more than the 32 MiB of memory that a plugin may use (--memory)");
+    host.log("it needs more than the 32 MiB of memory that a plugin may use (--memory, or limits in its grant file)");
     host.line_with("default/bad memory attempt 1");
     host.stop();
 }
