@@ -291,13 +291,9 @@ impl Workshop {
         if self.repeat == Repeat::Never {
             return End::Done;
         }
-        match done.requeue_after {
-            Some(delay) => End::RequeueAfter(delay),
-            None => match plugin.grant.resync {
-                Some(period) if object.is_some() => End::RequeueAfter(period),
-                _ => End::Done,
-            },
-        }
+        let resync = plugin.grant.resync.filter(|_| object.is_some());
+        let delay = [done.requeue_after, resync].into_iter().flatten().min();
+        delay.map_or(End::Done, End::RequeueAfter)
     }
 
     /// How long to leave an object alone that the plugin changes with every call.
