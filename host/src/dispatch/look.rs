@@ -15,9 +15,9 @@ use crate::selector::Selection;
 /// What the caches have of an object.
 #[derive(Debug)]
 pub enum Peek {
-    /// No objects of its kind are watched.
+    /// Nothing: it may be there, and not selected by any watch.
     NotWatched,
-    /// It is in none of the caches of its kind.
+    /// There is none: it would be in a cache, and is not.
     Absent,
     /// This.
     Object(Arc<Object>),
@@ -48,11 +48,13 @@ impl Dispatch {
     pub fn peek(&self, target: &ObjectRef) -> Peek {
         let state = self.read();
         let mut peek = Peek::NotWatched;
-        for (_, watched) in state.watches.iter().filter(|(watch, _)| watch.gvk == target.gvk) {
+        for (watch, watched) in state.watches.iter().filter(|(watch, _)| watch.gvk == target.gvk) {
             if let Some(object) = watched.cache.get(&target.key) {
                 return Peek::Object(Arc::clone(object));
             }
-            peek = Peek::Absent;
+            if watched.status == Status::Listed && watch.selects_whatever_is(&target.key) {
+                peek = Peek::Absent;
+            }
         }
         peek
     }

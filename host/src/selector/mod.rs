@@ -46,6 +46,11 @@ impl Selection {
         self.fields.matches_key(&object.key)
     }
 
+    /// Whether it selects an object of that key with whatever labels and fields.
+    pub fn selects_whatever_is(&self, key: &ObjectKey) -> bool {
+        self.has_place_for(key) && self.labels.selects_all() && self.fields.selects_all()
+    }
+
     /// Whether an object of that key can be among the selected.
     pub fn has_place_for(&self, key: &ObjectKey) -> bool {
         self.namespace.is_none() || key.namespace() == self.namespace.as_deref()
