@@ -1,10 +1,14 @@
 //! Notices an object that a plugin keeps changing in reaction to its own changes, or to those of a rival.
 //!
 //! Such a loop does not fail, and so no backoff slows it. Its mark is call after call that each change something, while a
-//! plugin that is at its goal has nothing to change. Pure: time is passed in, and nothing waits.
+//! plugin that is at its goal has nothing to change. A rival that is slower than the plugin leaves it at its goal for a
+//! call or two, until it has to make the same change again: such calls do not end the row, while a plugin that follows
+//! what it watches, such as a number that grows, makes other changes each time.
+//!
+//! Pure: time is passed in, and nothing waits.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::time::{Duration, Instant};
 
 /// An object is hot from this many calls in a row on that each changed something. An honest plugin may take a few calls
@@ -17,6 +21,8 @@ pub const DELAY_MAX: Duration = Duration::from_mins(5);
 /// A call that comes more than this after the last one and its delay does not continue its row: no loop is that slow by
 /// itself.
 pub const GAP: Duration = Duration::from_mins(1);
+/// How many changes of a row are remembered.
+const REMEMBERED: usize = 32;
 
 /// What is to be done about an object after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +31,7 @@ pub enum Heat {
     Cool,
     /// To slow it down.
     Hot {
-        /// How many calls in a row have changed something, this one included.
+        /// How many calls of the row have changed something, this one included.
         streak: u32,
         /// How long the object is to wait for its next call, whatever happens to it.
         delay: Duration,
@@ -41,17 +47,23 @@ pub enum Heat {
 pub struct HotLoops<K> {
     rows: HashMap<K, Row>,
     next_sweep: Option<Instant>,
+    hasher: RandomState,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Row {
     streak: u32,
-    last: Instant,
+    /// When the last call ended that changed something.
+    last: Option<Instant>,
+    /// Hashes of the changes, up to [`REMEMBERED`] of them.
+    changes: HashSet<u64>,
+    /// The last call has changed nothing: only a change that was made before continues the row.
+    at_goal: bool,
 }
 
 impl<K> Default for HotLoops<K> {
     fn default() -> Self {
-        Self { rows: HashMap::new(), next_sweep: None }
+        Self { rows: HashMap::new(), next_sweep: None, hasher: RandomState::new() }
     }
 }
 
@@ -61,16 +73,27 @@ impl<K: Eq + Hash + Clone> HotLoops<K> {
         Self::default()
     }
 
-    /// Takes note of a call that has ended `now`. `changed`: it changed something in the cluster.
-    pub fn after_call(&mut self, key: &K, changed: bool, now: Instant) -> Heat {
+    /// Takes note of a call that has ended `now`, with what it has changed in the cluster, from what to what.
+    pub fn after_call(&mut self, key: &K, changes: &[impl Hash], now: Instant) -> Heat {
         self.sweep(now);
-        if !changed {
-            self.forget(key);
+        if changes.is_empty() {
+            if let Some(row) = self.rows.get_mut(key) {
+                row.at_goal = true;
+            }
             return Heat::Cool;
         }
-        let row = self.rows.get(key).filter(|row| row.goes_on(now));
-        let streak = row.map_or(1, |row| row.streak.saturating_add(1));
-        self.rows.insert(key.clone(), Row { streak, last: now });
+        let changes: HashSet<_> = changes.iter().map(|change| self.hasher.hash_one(change)).collect();
+        let row = self.rows.entry(key.clone()).or_default();
+        if !row.goes_on(now) || (row.at_goal && !row.changes.is_superset(&changes)) {
+            *row = Row::default();
+        }
+        row.streak = row.streak.saturating_add(1);
+        row.last = Some(now);
+        row.at_goal = false;
+        if row.changes.len() < REMEMBERED {
+            row.changes.extend(changes);
+        }
+        let streak = row.streak;
         if streak < HOT_FROM {
             return Heat::Cool;
         }
@@ -96,7 +119,7 @@ impl<K: Eq + Hash + Clone> HotLoops<K> {
 impl Row {
     /// Whether a call that ends now would continue it.
     fn goes_on(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) <= GAP + delay(self.streak)
+        self.last.is_some_and(|last| now.saturating_duration_since(last) <= GAP + delay(self.streak))
     }
 }
 
@@ -115,10 +138,12 @@ fn is_told(streak: u32) -> bool {
 mod tests {
     use super::*;
 
+    const NOTHING: [&str; 0] = [];
+
     /// Calls that each change something, as soon as they are allowed to.
     fn streak(loops: &mut HotLoops<u32>, key: u32, calls: usize, now: &mut Instant) -> Vec<Heat> {
         let call = |_| {
-            let heat = loops.after_call(&key, true, *now);
+            let heat = loops.after_call(&key, &["a -> b"], *now);
             *now += Duration::from_millis(5);
             if let Heat::Hot { delay, .. } = heat {
                 *now += delay;
@@ -153,12 +178,35 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_changes_nothing_ends_the_row_and_leaves_no_trace() {
-        let (mut loops, mut now) = (HotLoops::new(), Instant::now());
-        streak(&mut loops, 1, 15, &mut now);
-        assert_eq!(loops.after_call(&1, false, now), Heat::Cool);
-        assert!(loops.rows.is_empty());
-        assert_eq!(streak(&mut loops, 1, 9, &mut now), [Heat::Cool; 9]);
+    fn after_a_call_that_changes_nothing_another_change_begins_a_new_row() {
+        let (mut loops, now) = (HotLoops::new(), Instant::now());
+        for ready in 0..100 {
+            assert_eq!(loops.after_call(&1, &[format!("{ready} -> {}", ready + 1)], now), Heat::Cool);
+            assert_eq!(loops.after_call(&1, &NOTHING, now), Heat::Cool);
+        }
+    }
+
+    #[test]
+    fn a_change_that_a_rival_undoes_again_and_again_is_hot_though_calls_in_between_change_nothing() {
+        let (mut loops, now) = (HotLoops::new(), Instant::now());
+        assert_eq!(loops.after_call(&1, &["red -> blue", "created"], now), Heat::Cool);
+        for _ in 1..9 {
+            assert_eq!(loops.after_call(&1, &NOTHING, now), Heat::Cool);
+            assert_eq!(loops.after_call(&1, &["red -> blue"], now), Heat::Cool);
+        }
+        assert_eq!(loops.after_call(&1, &NOTHING, now), Heat::Cool);
+        let delay = DELAY_BASE;
+        assert_eq!(loops.after_call(&1, &["red -> blue"], now), Heat::Hot { streak: 10, delay, tell: true });
+        assert_eq!(loops.after_call(&1, &["other"], now), Heat::Hot { streak: 11, delay: delay * 2, tell: false });
+    }
+
+    #[test]
+    fn what_calls_without_end_have_changed_is_not_all_remembered() {
+        let (mut loops, now) = (HotLoops::new(), Instant::now());
+        for count in 0..1000 {
+            loops.after_call(&1, &[count], now);
+        }
+        assert_eq!(loops.rows[&1].changes.len(), REMEMBERED);
     }
 
     #[test]
@@ -167,8 +215,8 @@ mod tests {
         for (gap, continues) in [(GAP + Duration::from_secs(32), true), (GAP + Duration::from_secs(33), false)] {
             let (mut loops, mut now) = (HotLoops::new(), start);
             streak(&mut loops, 1, 14, &mut now);
-            loops.after_call(&1, true, now);
-            let heat = loops.after_call(&1, true, now + gap);
+            loops.after_call(&1, &["a -> b"], now);
+            let heat = loops.after_call(&1, &["a -> b"], now + gap);
             assert_eq!(heat != Heat::Cool, continues, "{gap:?}");
             assert_eq!(loops.rows[&1].streak, if continues { 16 } else { 1 }, "{gap:?}");
         }
@@ -180,9 +228,9 @@ mod tests {
         streak(&mut loops, 1, 9, &mut now);
         streak(&mut loops, 2, 9, &mut now);
         loops.forget(&1);
-        assert_eq!(loops.after_call(&1, true, now), Heat::Cool);
+        assert_eq!(loops.after_call(&1, &["a -> b"], now), Heat::Cool);
         assert_eq!(
-            loops.after_call(&2, true, now),
+            loops.after_call(&2, &["a -> b"], now),
             Heat::Hot { streak: 10, delay: Duration::from_secs(1), tell: true }
         );
     }
@@ -192,7 +240,7 @@ mod tests {
         let (mut loops, mut now) = (HotLoops::new(), Instant::now());
         for key in 0..100_000_u32 {
             now += Duration::from_secs(1);
-            loops.after_call(&key, true, now);
+            loops.after_call(&key, &["a -> b"], now);
             assert!(loops.rows.len() <= 122, "those of the last minute, and as many that wait to be swept");
         }
     }
@@ -206,9 +254,9 @@ mod tests {
             for _ in 0..300 {
                 let key = random.usize(..3);
                 now += Duration::from_millis(random.u64(..40));
-                let changed = random.u32(..30) > 0;
-                in_a_row[key] = if changed { in_a_row[key] + 1 } else { 0 };
-                match loops.after_call(&key, changed, now) {
+                let changes = if random.u32(..30) > 0 { vec![random.u64(..)] } else { vec![] };
+                in_a_row[key] = if changes.is_empty() { 0 } else { in_a_row[key] + 1 };
+                match loops.after_call(&key, &changes, now) {
                     Heat::Cool => {
                         assert!(in_a_row[key] < HOT_FROM);
                         last_delay[key] = Duration::ZERO;
@@ -219,7 +267,6 @@ mod tests {
                         last_delay[key] = delay;
                     }
                 }
-                assert_eq!(loops.rows.contains_key(&key), changed);
             }
         }
     }

@@ -299,7 +299,7 @@ impl Workshop {
     /// How long to leave an object alone that the plugin changes with every call.
     fn slowed(&self, controller: &Controller, work: &Work, changes: &Changes) -> Option<Duration> {
         let mut loops = controller.hot_loops.lock().unwrap_or_else(PoisonError::into_inner);
-        match loops.after_call(&work.target, !changes.is_empty(), Instant::now()) {
+        match loops.after_call(&work.target, changes, Instant::now()) {
             Heat::Cool => None,
             Heat::Hot { streak, delay, tell } => {
                 if tell {
