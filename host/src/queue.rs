@@ -136,6 +136,14 @@ impl Queue {
         Some(Job { attempt: entry.failures, key })
     }
 
+    /// The call for an object that was taken begins only now, and with what the object is now: what was asked for until
+    /// now is done by it.
+    pub fn begin(&mut self, key: &ObjectRef) {
+        if let Some(State::Running { again, .. }) = self.entries.get_mut(key).map(|entry| &mut entry.state) {
+            *again = None;
+        }
+    }
+
     /// Tells how the call for an object that was taken has ended. Returns the delay after which it is taken again
     /// though nothing happens; none if there is no such time.
     pub fn finish(&mut self, key: &ObjectRef, end: End, now: Instant) -> Option<Duration> {
@@ -314,6 +322,23 @@ mod tests {
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
         queue.finish(&key("a"), End::Done, now);
         assert!(queue.is_idle() && queue.entries.is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_for_before_a_call_begins_is_done_by_it_and_what_comes_later_is_not() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        queue.add(&key("a"), Priority::Live);
+        queue.take(now).unwrap();
+        queue.add(&key("a"), Priority::Live);
+        queue.begin(&key("a"));
+        queue.finish(&key("a"), End::Done, now);
+        assert_eq!(taken(&mut queue, now), None);
+        queue.add(&key("a"), Priority::Live);
+        queue.take(now).unwrap();
+        queue.begin(&key("a"));
+        queue.add(&key("a"), Priority::Live);
+        queue.finish(&key("a"), End::Done, now);
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Workshop {
     ) -> Result<Done, Failed> {
         let plugin = Arc::clone(&work.plugin);
         if let Some(finalizer) = plugin.finalizer.as_deref()
-            && !self.hold(&plugin, finalizer, work).await?
+            && !self.hold(controller, finalizer, work).await?
         {
             return Ok(Done { requeue_after: None, changes: Changes::new() });
         }
@@ -182,7 +182,7 @@ impl Workshop {
     }
 
     /// Puts the plugin's finalizer on an object before the first call for it. Returns whether it is to be called.
-    async fn hold(&self, plugin: &Arc<Plugin>, finalizer: &str, work: &mut Work) -> Result<bool, Failed> {
+    async fn hold(&self, controller: &Controller, finalizer: &str, work: &mut Work) -> Result<bool, Failed> {
         let Some(object) = work.object.clone() else { return Ok(true) };
         if object.has_finalizer(finalizer) {
             return Ok(true);
@@ -193,8 +193,8 @@ impl Workshop {
         }
         let mut finalizers: Vec<_> = object.finalizers.iter().map(ToString::to_string).collect();
         finalizers.push(finalizer.to_owned());
-        self.set_finalizers(plugin, work, &object, finalizers).await?;
-        if let Some(now) = self.dispatch.target(&work.target, plugin) {
+        self.set_finalizers(&work.plugin, work, &object, finalizers).await?;
+        if let Some(now) = self.dispatch.take_anew(controller, work) {
             work.object = Some(now);
         }
         Ok(true)

@@ -224,6 +224,19 @@ impl Dispatch {
         Ok(Work { object, target: job.key, attempt: job.attempt, plugin, retired })
     }
 
+    /// The object of some work as it is now, for a call that begins only now. What has happened to it since the work was
+    /// taken is no reason for another call then.
+    pub fn take_anew(&self, controller: &Controller, work: &Work) -> Option<Arc<Object>> {
+        let state = self.read();
+        let duty = controller.duty();
+        let object = state.object(&duty.targets, &work.target).cloned();
+        // Another version of the plugin is to be called all the same, and so is this one for an object that is gone.
+        if object.is_some() && !duty.retired && Arc::ptr_eq(&duty.plugin, &work.plugin) {
+            lock(&controller.queue).begin(&work.target);
+        }
+        object
+    }
+
     /// Tells how a call has ended. Returns the delay after which it is tried again, if it is.
     pub fn finish(&self, controller: &Controller, target: &ObjectRef, end: End) -> Option<Duration> {
         lock(&controller.reads).end_call(target);
