@@ -1,4 +1,6 @@
-//! The way of an object through a plugin: take, call, print, guard, act, requeue.
+//! The way of an object through a plugin: take, hold, call, print, guard, act, let go, requeue.
+
+mod finalizer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::action::apply::{ActionError, Applier, Behalf, Changes};
 use crate::action::guard::{Ask, Denied};
-use crate::action::plan::{Draft, Invalid, Step};
+use crate::action::plan::{Draft, Invalid};
 use crate::dispatch::{Controller, Dispatch, Work};
 use crate::hot_loop::Heat;
 use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
-use crate::object::Object;
 use crate::output::Output;
 use crate::plugin::{Answer, CallError, Caller, Captured, Outcome, Plugin, Reader, ReconcileId, Request};
 use crate::queue::End;
@@ -181,79 +182,6 @@ impl Workshop {
         Ok(self.applier.carry_out(behalf, &steps).await?)
     }
 
-    /// Puts the plugin's finalizer on an object before the first call for it. Returns whether it is to be called.
-    async fn hold(&self, controller: &Controller, finalizer: &str, work: &mut Work) -> Result<bool, Failed> {
-        let Some(object) = work.object.clone() else { return Ok(true) };
-        if object.has_finalizer(finalizer) {
-            return Ok(true);
-        }
-        if object.deleting {
-            // The plugin has not been called for it, or has done with it.
-            return Ok(false);
-        }
-        let mut finalizers: Vec<_> = object.finalizers.iter().map(ToString::to_string).collect();
-        finalizers.push(finalizer.to_owned());
-        self.set_finalizers(&work.plugin, work, &object, finalizers).await?;
-        if let Some(now) = self.dispatch.take_anew(controller, work) {
-            work.object = Some(now);
-        }
-        Ok(true)
-    }
-
-    /// Takes the plugin's finalizer from an object that is being deleted, and from one that it is not called for any
-    /// more though it is there.
-    async fn let_go(&self, plugin: &Arc<Plugin>, finalizer: &str, work: &Work) -> Result<(), Failed> {
-        let held = match &work.object {
-            Some(object) => {
-                self.dispatch.target(&work.target, plugin).or_else(|| object.deleting.then(|| Arc::clone(object)))
-            }
-            None => self.applier.look_up(behalf(plugin, work)).await.map_err(Failed::Kind)?.map(Arc::new),
-        };
-        let gone = work.object.is_none();
-        let Some(object) = held.filter(|object| object.has_finalizer(finalizer) && (object.deleting || gone)) else {
-            return Ok(());
-        };
-        if !gone && !work.object.as_ref().is_some_and(|object| object.deleting) {
-            // It was marked during the call: the plugin has not been told yet.
-            return Ok(());
-        }
-        let others = object.finalizers.iter().filter(|other| ***other != *finalizer);
-        let finalizers = others.map(ToString::to_string).collect();
-        self.set_finalizers(plugin, work, &object, finalizers).await
-    }
-
-    async fn set_finalizers(
-        &self,
-        plugin: &Plugin,
-        work: &Work,
-        object: &Arc<Object>,
-        finalizers: Vec<String>,
-    ) -> Result<(), Failed> {
-        let steps = [Step::Finalizers(Arc::clone(object), finalizers)];
-        Ask { plugin: &plugin.name, grant: &plugin.grant, target: &work.target }.check(&steps)?;
-        self.applier.carry_out(behalf(plugin, work), &steps).await?;
-        Ok(())
-    }
-
-    /// Looks after an object that a plugin which is gone has left its finalizer on.
-    async fn look_after(&self, work: &Work) {
-        let Work { target, object, plugin, .. } = work;
-        let Some(finalizer) = &plugin.finalizer else { return };
-        let Some(object) = object.as_ref().filter(|object| object.deleting && object.has_finalizer(finalizer)) else {
-            return;
-        };
-        let file = format!("{}.wasm", plugin.name);
-        let note = format!(
-            "it cannot be deleted: it waits for the finalizer {finalizer} of the plugin {}, which is gone. Put {file} back, \
-             or free it: {}",
-            plugin.name,
-            how_to_free(target, object, finalizer),
-        );
-        let kind = target.gvk.kind();
-        tracing::warn!(plugin = &*plugin.name, kind, object = %target.key, "{note}");
-        self.applier.warn(behalf(plugin, work), "FinalizerOrphaned", note).await;
-    }
-
     /// Prints what the guest printed, and logs what it wrote to stderr.
     async fn pass_on(
         &self,
@@ -348,20 +276,6 @@ impl Failed {
 
 fn behalf<'a>(plugin: &'a Plugin, work: &'a Work) -> Behalf<'a> {
     Behalf { plugin, target: &work.target, object: work.object.as_deref() }
-}
-
-/// The command that takes a finalizer from an object.
-fn how_to_free(target: &crate::object::ObjectRef, object: &Object, finalizer: &str) -> String {
-    let group = target.gvk.group();
-    let resource = if group.is_empty() {
-        target.gvk.kind().to_owned()
-    } else {
-        format!("{}.{}.{group}", target.gvk.kind(), target.gvk.version())
-    };
-    let namespace = target.key.namespace().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
-    let others: Vec<_> = object.finalizers.iter().filter(|other| ***other != *finalizer).collect();
-    let patch = serde_json::json!({ "metadata": { "finalizers": others } });
-    format!("kubectl patch {resource} {}{namespace} --type=merge -p '{patch}'", target.key.name())
 }
 
 impl From<&Result<Done, Failed>> for ReconcileResult {
