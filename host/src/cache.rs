@@ -23,8 +23,10 @@ pub enum Event {
     Delete {
         /// Which object.
         key: ObjectKey,
-        /// Its uid; empty if it is not known.
+        /// Its uid.
         uid: Box<str>,
+        /// The resource version of its end, or of the change by which it is not selected any more.
+        version: Box<str>,
     },
 }
 
@@ -48,6 +50,8 @@ pub struct Cache {
     listed: bool,
     /// What the host has written and the watch has not told of yet.
     written: HashMap<ObjectKey, Written>,
+    /// The newest resource version that the watch has told of, where they are numbers.
+    told: u64,
     /// The keys by the uid of the controlling owner. None: nobody asks for that.
     by_owner: Option<HashMap<Box<str>, BTreeSet<ObjectKey>>>,
 }
@@ -67,6 +71,8 @@ impl Cache {
         match event {
             Event::Init => {
                 self.listing = Some(HashSet::new());
+                // A server that was set back begins with smaller numbers again.
+                self.told = 0;
                 // The list is asked for after this, and so has what was written before.
                 self.written.clear();
             }
@@ -86,14 +92,12 @@ impl Cache {
                 }
             }
             Event::Apply(object) => self.told(object, changed),
-            Event::Delete { key, uid } => {
+            Event::Delete { key, uid, version } => {
+                self.note(&version);
                 match self.written.get(&key) {
-                    Some(Written::Version(_))
-                        if !uid.is_empty() && self.objects.get(&key).is_some_and(|known| known.uid != uid) =>
-                    {
-                        // It was made anew since.
-                        return;
-                    }
+                    // It is the end of what was before the version that was written.
+                    Some(Written::Version(written)) if is_older(&version, written) => return,
+                    Some(Written::Gone(gone)) if uid != *gone => {}
                     Some(_) => drop(self.written.remove(&key)),
                     None => {}
                 }
@@ -104,8 +108,12 @@ impl Cache {
 
     /// Takes in what the host has written.
     pub fn wrote(&mut self, object: Object, changed: impl FnMut(Change<'_>)) {
-        let known = self.objects.get(&object.key);
-        if known.is_some_and(|known| !is_older(&known.resource_version, &object.resource_version)) {
+        let overtaken = match self.objects.get(&object.key) {
+            Some(known) => !is_older(&known.resource_version, &object.resource_version),
+            // It has come and gone again.
+            None => object.resource_version.parse::<u64>().is_ok_and(|version| version <= self.told),
+        };
+        if overtaken {
             // The watch was faster.
             return;
         }
@@ -121,7 +129,12 @@ impl Cache {
         }
     }
 
+    fn note(&mut self, version: &str) {
+        self.told = version.parse().map_or(self.told, |version| self.told.max(version));
+    }
+
     fn told(&mut self, object: Object, changed: impl FnMut(Change<'_>)) {
+        self.note(&object.resource_version);
         let is_overtaken = match self.written.get(&object.key) {
             Some(Written::Version(version)) => is_older(&object.resource_version, version),
             Some(Written::Gone(uid)) => object.uid == *uid,
@@ -241,8 +254,8 @@ mod tests {
         }
     }
 
-    fn delete(key: &ObjectKey, uid: &str) -> Event {
-        Event::Delete { key: key.clone(), uid: uid.into() }
+    fn delete(key: &ObjectKey, uid: &str, version: &str) -> Event {
+        Event::Delete { key: key.clone(), uid: uid.into(), version: version.into() }
     }
 
     fn wrote(cache: &mut Cache, object: Object) -> bool {
@@ -302,7 +315,7 @@ mod tests {
         let key = ObjectKey::new(Some("default"), "a");
         let events = || vec![Event::Apply(object("a", "u", "1")), Event::Apply(object("a", "u", "1"))];
         assert_eq!(apply(&mut cache, events()), ["a"]);
-        assert_eq!(apply(&mut cache, vec![delete(&key, "u"), delete(&key, "u")]), ["a"]);
+        assert_eq!(apply(&mut cache, vec![delete(&key, "u", "2"), delete(&key, "u", "2")]), ["a"]);
         assert_eq!(apply(&mut cache, events()), ["a"]);
     }
 
@@ -338,9 +351,31 @@ mod tests {
         cache.wrote_end(&key, "u", |change| assert!(change.after.is_none()));
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "4"))]), [""; 0]);
         wrote(&mut cache, object("a", "v", "9"));
-        assert_eq!(apply(&mut cache, vec![delete(&key, "u")]), [""; 0], "the end of the one before");
+        assert_eq!(apply(&mut cache, vec![delete(&key, "u", "5")]), [""; 0], "the end of the one before");
         assert_eq!(version(&cache), Some("9"));
-        assert_eq!(apply(&mut cache, vec![delete(&key, "v")]), ["a"]);
+        assert_eq!(apply(&mut cache, vec![delete(&key, "v", "10")]), ["a"]);
+    }
+
+    #[test]
+    fn what_was_written_and_has_come_and_gone_by_the_watch_does_not_come_back() {
+        let mut cache = Cache::default();
+        let key = ObjectKey::new(Some("default"), "a");
+        apply(
+            &mut cache,
+            vec![Event::Init, Event::InitDone, Event::Apply(object("a", "u", "5")), delete(&key, "u", "6")],
+        );
+        assert!(!wrote(&mut cache, object("a", "u", "5")));
+        assert_eq!(version(&cache), None);
+    }
+
+    #[test]
+    fn an_end_that_is_older_than_what_was_written_is_no_end() {
+        let mut cache = Cache::default();
+        let key = ObjectKey::new(Some("default"), "a");
+        apply(&mut cache, vec![Event::Apply(object("a", "u", "3"))]);
+        wrote(&mut cache, object("a", "u", "9"));
+        assert_eq!(apply(&mut cache, vec![delete(&key, "u", "5")]), [""; 0], "it was not selected for a moment");
+        assert_eq!(version(&cache), Some("9"));
     }
 
     #[test]
@@ -357,7 +392,10 @@ mod tests {
         cache.index_owners();
         apply(&mut cache, vec![Event::Apply(owned("b", "1", "x"))]);
         assert_eq!(names(&cache, "x"), ["a", "b"]);
-        apply(&mut cache, vec![Event::Apply(owned("a", "2", "y")), delete(&ObjectKey::new(Some("default"), "b"), "u")]);
+        apply(
+            &mut cache,
+            vec![Event::Apply(owned("a", "2", "y")), delete(&ObjectKey::new(Some("default"), "b"), "u", "3")],
+        );
         assert_eq!((names(&cache, "x"), names(&cache, "y")), (vec![], vec!["a".to_owned()]));
     }
 }

@@ -14,6 +14,7 @@ pub mod digest;
 pub mod folder;
 pub mod hot_loop;
 pub mod metrics;
+pub mod names;
 pub mod nearest;
 pub mod object;
 pub mod output;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -168,7 +169,12 @@ impl Object {
         self.metadata("annotations")
     }
 
-    fn metadata(&self, name: &str) -> BTreeMap<String, String> {
+    /// `metadata.deletionGracePeriodSeconds`; 0 if there is none.
+    pub fn grace_period(&self) -> u64 {
+        self.metadata("deletionGracePeriodSeconds")
+    }
+
+    fn metadata<T: DeserializeOwned + Default>(&self, name: &str) -> T {
         let head: Head<'_> = serde_json::from_str(&self.json).unwrap_or_default();
         let metadata = head.metadata.map(|raw| serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get()));
         let value = metadata.and_then(Result::ok).and_then(|metadata| metadata.get(name).map(|value| value.get()));

@@ -180,6 +180,14 @@ impl Queue {
         Some(delay)
     }
 
+    /// Lets go of what is held: it is taken as soon as it is its turn.
+    pub fn release(&mut self) {
+        let is_held =
+            |key: &&ObjectRef| matches!(self.entries.get(*key).map(|entry| &entry.state), Some(State::Held(_)));
+        let held: Vec<_> = self.delayed.values().filter(is_held).cloned().collect();
+        held.into_iter().for_each(|key| self.wait(key, Priority::Backlog));
+    }
+
     /// Drops the object: it is not taken, or not taken again after the call that it is in, unless it is added again.
     pub fn forget(&mut self, key: &ObjectRef) {
         let Some(entry) = self.entries.get_mut(key) else { return };
@@ -423,6 +431,9 @@ mod tests {
         queue.add(&key("a"), Priority::Live);
         assert_eq!(queue.take(now + Duration::from_secs(1)), None);
         assert_eq!(taken(&mut queue, now + Duration::from_secs(2)).as_deref(), Some("a"));
+        queue.finish(&key("a"), End::Hold(Duration::from_secs(2)), now);
+        queue.release();
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::action::guard::{Ask, Denied};
+use crate::action::guard::{self, Ask, Denied};
 use crate::dispatch::{Controller, Dispatch};
 use crate::grant::Verb;
 use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef};
@@ -46,8 +46,9 @@ impl CallReader {
             (true, Some(_)) => wanted.key.clone(),
             (true, None) => return Err(format!("{} {} needs a namespace", kind.gvk.kind(), wanted.key.name())),
         };
+        let wanted = ObjectRef { gvk: wanted.gvk, key: key.clone() };
+        self.check(Verb::Get, &wanted.gvk, guard::place_of(&wanted), Some(key.name()))?;
         let namespace = key.namespace();
-        self.check(Verb::Get, &wanted.gvk, namespace, Some(key.name()))?;
         let selection = Selection {
             // One watch for all of the namespaces rather than one for each, if all are granted.
             namespace: namespace.filter(|_| !self.may_read_all(Verb::Get, &wanted.gvk)).map(Box::from),
@@ -61,7 +62,8 @@ impl CallReader {
     async fn read_list(&self, wanted: Selection) -> Result<Vec<Arc<Object>>, String> {
         let kind = self.source.kind(&wanted.gvk).await?;
         let namespace = wanted.namespace.filter(|_| kind.namespaced);
-        let asked = if kind.namespaced { Some(namespace.as_deref().unwrap_or("*")) } else { None };
+        let is_placed = kind.namespaced || guard::is_namespace(&wanted.gvk);
+        let asked = is_placed.then(|| namespace.as_deref().unwrap_or("*"));
         self.check(Verb::List, &wanted.gvk, asked, None)?;
         let selection = Selection {
             gvk: wanted.gvk.clone(),
@@ -73,14 +75,14 @@ impl CallReader {
         let watch = self.watch(&kind, &selection).await?;
         let what = What::List(namespace.clone(), wanted.labels.clone());
         let labels = &wanted.labels;
-        self.dispatch
-            .read_watch(&self.controller, &self.target, &watch, what, |cache| {
-                let in_place =
-                    |object: &&Arc<Object>| namespace.is_none() || object.key.namespace() == namespace.as_deref();
-                let selected = |object: &&Arc<Object>| labels.selects_all() || labels.matches(&object.labels());
-                cache.objects().filter(in_place).filter(selected).cloned().collect()
-            })
-            .await
+        let read = self.dispatch.read_watch(&self.controller, &self.target, &watch, what, |cache| {
+            let in_place =
+                |object: &&Arc<Object>| namespace.is_none() || object.key.namespace() == namespace.as_deref();
+            cache.objects().filter(in_place).cloned().collect::<Vec<_>>()
+        });
+        // Looking for labels takes its time, and the caches are free again by now.
+        let selected = |object: &Arc<Object>| labels.selects_all() || labels.matches(&object.labels());
+        Ok(read.await?.into_iter().filter(selected).collect())
     }
 
     fn check(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<(), String> {

@@ -1,11 +1,12 @@
 //! What each reconcile of one plugin has read, so that a change to it wakes the object that was reconciled. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 
 use crate::cache::Change;
-use crate::object::{ObjectKey, ObjectRef};
+use crate::object::{Object, ObjectKey, ObjectRef};
 use crate::selector::{LabelSelector, Selection};
 
 /// Something that was read from the cache of a watch.
@@ -41,6 +42,8 @@ struct TargetReads {
     now: HashSet<Read>,
 }
 
+type Labels = BTreeMap<String, String>;
+
 impl Reads {
     /// The call for `target` that goes on has read this.
     pub fn note(&mut self, target: &ObjectRef, read: Read) {
@@ -49,15 +52,17 @@ impl Reads {
         self.targets.entry(target.clone()).or_default().now.insert(read);
     }
 
-    /// The call for `target` has ended: what it has not read again does not wake it any more.
-    pub fn end_call(&mut self, target: &ObjectRef) {
-        let Some(reads) = self.targets.get_mut(target) else { return };
+    /// The call for `target` has ended: what it has not read again does not wake it any more. Returns the watches that
+    /// nobody has read from any more.
+    pub fn end_call(&mut self, target: &ObjectRef) -> Vec<Arc<Selection>> {
+        let Some(reads) = self.targets.get_mut(target) else { return Vec::new() };
         let now = mem::take(&mut reads.now);
         let before = mem::replace(&mut reads.before, now);
         let dropped: Vec<_> = before.difference(&reads.before).cloned().collect();
         if reads.before.is_empty() {
             self.targets.remove(target);
         }
+        let mut unread = Vec::new();
         for Read { watch, what } in dropped {
             let Some(readers) = self.readers.get_mut(&watch) else { continue };
             if let Some(targets) = readers.get_mut(&what) {
@@ -68,33 +73,44 @@ impl Reads {
             }
             if readers.is_empty() {
                 self.readers.remove(&watch);
+                unread.push(watch);
             }
         }
+        unread
+    }
+
+    /// Whether anybody has read from that watch.
+    pub fn has_readers(&self, watch: &Selection) -> bool {
+        self.readers.contains_key(watch)
     }
 
     /// The objects whose last or present call has read what this changes.
     pub fn woken_by(&self, watch: &Selection, change: Change<'_>) -> HashSet<ObjectRef> {
         let Some(readers) = self.readers.get(watch) else { return HashSet::new() };
         let by_name = readers.get(&What::Object(change.key.clone()));
-        let lists = readers.iter().filter(|(what, _)| what.is_touched_by(change)).map(|(_, targets)| targets);
+        // Looked for in the text at most once for all the lists.
+        let labels = LazyCell::new(|| {
+            [change.before, change.after].into_iter().flatten().map(Object::labels).collect::<Vec<_>>()
+        });
+        let touched = |what: &What| what.is_list_with(change.key, &labels);
+        let lists = readers.iter().filter(|(what, _)| touched(what)).map(|(_, targets)| targets);
         by_name.into_iter().chain(lists).flatten().cloned().collect()
     }
 }
 
 impl What {
-    /// Whether it is a list that has, or had, the changed object.
-    fn is_touched_by(&self, change: Change<'_>) -> bool {
+    /// Whether it is a list that has, or had, an object of that key which has, or had, such labels.
+    fn is_list_with(&self, key: &ObjectKey, had: &LazyCell<Vec<Labels>, impl FnOnce() -> Vec<Labels>>) -> bool {
         let Self::List(namespace, labels) = self else { return false };
-        let in_place = namespace.is_none() || namespace.as_deref() == change.key.namespace();
-        let mut versions = [change.before, change.after].into_iter().flatten();
-        in_place && (labels.selects_all() || versions.any(|object| labels.matches(&object.labels())))
+        let in_place = namespace.is_none() || namespace.as_deref() == key.namespace();
+        in_place && (labels.selects_all() || had.iter().any(|had| labels.matches(had)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Gvk, Object};
+    use crate::object::Gvk;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new(Some("default"), name)
@@ -156,7 +172,7 @@ mod tests {
         reads.end_call(&target("t"));
         assert_eq!(woken(&reads, &watch, &object("a", "{}"), &object("a", "{}")), [""; 0]);
         assert_eq!(woken(&reads, &watch, &object("b", "{}"), &object("b", "{}")), ["t"]);
-        reads.end_call(&target("t"));
+        assert_eq!(reads.end_call(&target("t")), [watch]);
         assert!(reads.targets.is_empty() && reads.readers.is_empty());
     }
 }

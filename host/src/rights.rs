@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::grant::{Namespaces, Verb};
+use crate::grant::{Mode, Namespaces, Verb};
 use crate::object::{Gvk, Kind};
 use crate::plugin::Plugin;
 use crate::rbac::{Need, Scope};
@@ -60,7 +60,7 @@ pub fn of(plugin: &Plugin, scope: &selector::Scope, kind: impl Fn(&Gvk) -> Kind)
                 for verb in &rule.verbs {
                     match verb {
                         Verb::Get | Verb::List => reads.push(need(&kind, "", &READ, place.clone())),
-                        Verb::Apply => changes.push(need(&kind, "", &["create", "patch"], place.clone())),
+                        Verb::Apply => changes.push(need(&kind, "", &["create", "get", "patch"], place.clone())),
                         Verb::ApplyStatus => changes.push(need(&kind, "/status", &["patch"], place.clone())),
                         Verb::Patch | Verb::Finalize => changes.push(need(&kind, "", &["patch"], place.clone())),
                         Verb::Delete => changes.push(need(&kind, "", &["delete"], place.clone())),
@@ -69,6 +69,12 @@ pub fn of(plugin: &Plugin, scope: &selector::Scope, kind: impl Fn(&Gvk) -> Kind)
                 }
             }
         }
+    }
+    if plugin.grant.mode == Mode::Shadow {
+        // What is there is shown beside what would be.
+        let read = |change: &Need| Need { verbs: ["get"].into(), ..change.clone() };
+        let shown: Vec<_> = changes.iter().filter(|change| !change.resource.contains('/')).map(read).collect();
+        changes.extend(shown);
     }
     if !plugin.owns.is_empty() {
         // Owner references that hold up a deletion need it where the API server checks them.

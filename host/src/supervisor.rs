@@ -80,8 +80,10 @@ impl Supervisor {
                     Some(change) => self.heed(change),
                     None => return Ok(()),
                 },
-                Some(admitted) = self.admissions.join_next() => match admitted {
-                    Ok((plugin, result)) => {
+                Some(admitted) = self.admissions.join_next_with_id() => match admitted {
+                    // Another version may have come meanwhile.
+                    Ok((id, (plugin, _))) if self.candidates.get(&plugin.name).is_none_or(|of| of.id() != id) => {}
+                    Ok((_, (plugin, result))) => {
                         self.candidates.remove(&plugin.name);
                         match result {
                             Ok(()) => self.put_in_force(plugin),
@@ -144,7 +146,15 @@ impl Supervisor {
                 some_of(&holders),
             );
         }
-        let controller = self.workshop.dispatch.put_in_force(Arc::clone(&plugin), self.stop.child_token());
+        let (controller, left) = self.workshop.dispatch.put_in_force(Arc::clone(&plugin), self.stop.child_token());
+        if let (Some(finalizer), false) = (&plugin.finalizer, left.is_empty()) {
+            tracing::warn!(
+                plugin = &*name,
+                "it is not called for {} any more, which have its finalizer {finalizer} and cannot be deleted with it: \
+                 widen its watches again, or take the finalizer from them",
+                some_of(&left),
+            );
+        }
         let consequence = match before {
             None => "",
             Some(before) if before.digest == digest => " with another grant file, every object is reconciled again",

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::cluster::Author;
 use super::events::Events;
-use super::guard::Ask;
+use super::guard::{Ask, place_of};
 use super::in_memory;
 use super::plan::{CHILD_OF, Draft, Note, Step};
 use crate::cluster::explain;
 use crate::diff;
 use crate::dispatch::{Dispatch, Peek, Written};
-use crate::grant::{Mode, Verb};
+use crate::grant::{Mode, ServiceAccount, Verb};
 use crate::metrics::{ActionResult, Metrics};
 use crate::object::{Gvk, Kind, Object, ObjectRef, Part};
 use crate::output::Output;
@@ -69,15 +69,25 @@ impl Applier {
         Ok(kinds)
     }
 
-    /// The object that is reconciled, as it is where objects come from, if it is of a kind that is still served.
-    pub async fn look_up(&self, behalf: Behalf<'_>) -> Result<Option<Object>, String> {
-        match &self.source {
-            Source::Cluster(cluster) => match cluster.kind(&behalf.target.gvk).await {
-                Ok(Some(kind)) => cluster.look_up(&kind, behalf.target).await,
-                Ok(None) => Ok(None),
-                Err(error) => Err(explain(&error)),
+    /// An object as it is now where objects come from, if it is of a kind that is served.
+    pub async fn look_up(&self, target: &ObjectRef) -> Result<Option<Arc<Object>>, String> {
+        let found = match &self.source {
+            Source::Cluster(cluster) => match cluster.kind(&target.gvk).await {
+                Ok(Some(kind)) => cluster.look_up(&kind, target).await?,
+                Ok(None) => None,
+                Err(error) => return Err(explain(&error)),
             },
-            Source::Manifests(manifests) => Ok(manifests.look_up(behalf.target)),
+            Source::Manifests(manifests) => manifests.look_up(target),
+        };
+        Ok(found.map(Arc::new))
+    }
+
+    /// An object that was looked for in the caches.
+    async fn there(&self, target: &ObjectRef, peek: &Peek) -> Result<Option<Arc<Object>>, String> {
+        match peek {
+            Peek::Object(object) => Ok(Some(Arc::clone(object))),
+            Peek::Absent => Ok(None),
+            Peek::NotWatched => self.look_up(target).await,
         }
     }
 
@@ -112,8 +122,9 @@ impl Applier {
         let about = step.target().unwrap_or(behalf.target);
         let kind = self.source.kind(&about.gvk).await?;
         let before = self.dispatch.peek(about);
-        if let (Step::Apply { body, .. }, Peek::Object(there)) = (step, &before)
+        if let Step::Apply { body, .. } = step
             && is_child(body)
+            && let Some(there) = self.there(about, &before).await?
             && there.owner.is_none()
             && !there.annotations().contains_key(CHILD_OF)
         {
@@ -182,20 +193,27 @@ impl Applier {
             return Ok(());
         }
         let account = behalf.plugin.grant.service_account.as_ref();
-        self.events.publish(&behalf.plugin.name, account, behalf.target, behalf.object, note).await
+        self.publish(behalf, account, note).await;
+        Ok(())
     }
 
-    /// Publishes a warning of the host's about an object that a plugin reconciles. That it could not be published is
-    /// only logged: it says what the log says too.
+    /// Publishes an Event. That it could not be published is only logged: an Event is for people, and nothing may hang
+    /// on it. In a namespace that is being deleted, say, there can be no new ones.
+    async fn publish(&self, behalf: Behalf<'_>, account: Option<&ServiceAccount>, note: &Note) {
+        let Behalf { plugin, target, object } = behalf;
+        if let Err(error) = self.events.publish(&plugin.name, account, target, object, note).await {
+            let (kind, object) = (target.gvk.kind(), &target.key);
+            tracing::warn!(plugin = &*plugin.name, kind, %object, "cannot publish the Event {}: {error}", note.reason);
+        }
+    }
+
+    /// Publishes a warning of the host's about an object that a plugin reconciles.
     pub async fn warn(&self, behalf: Behalf<'_>, reason: &str, note: String) {
         if matches!(self.source, Source::Manifests(_)) || self.dry_run {
             return;
         }
         let note = Note { reason: reason.to_owned(), note, warning: true };
-        let published = self.events.publish(&behalf.plugin.name, None, behalf.target, behalf.object, &note).await;
-        if let Err(error) = published {
-            tracing::warn!(plugin = &*behalf.plugin.name, object = %behalf.target.key, "cannot publish an Event: {error}");
-        }
+        self.publish(behalf, None, &note).await;
     }
 }
 
@@ -210,7 +228,7 @@ fn may_force(behalf: Behalf<'_>, step: &Step) -> bool {
     let Step::Apply { target, part, .. } = step else { return false };
     let verb = if *part == Part::Main { Verb::Apply } else { Verb::ApplyStatus };
     let ask = Ask { plugin: &behalf.plugin.name, grant: &behalf.plugin.grant, target: behalf.target };
-    ask.may(verb, &target.gvk, target.key.namespace(), None).unwrap_or(false)
+    ask.may(verb, &target.gvk, place_of(target), None).unwrap_or(false)
 }
 
 /// What was changed of an object, if it is one that is watched, and if anything was.

@@ -2,10 +2,11 @@
 
 use either::Either;
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::Status;
 use serde_json::{Value, json};
 
+use super::guard::is_namespace;
 use super::plan::Step;
 use crate::cluster::{Cluster, explain};
 use crate::dispatch::Written;
@@ -77,8 +78,14 @@ impl Cluster {
             // It is not about an object of that kind.
             Step::Event(_) => return Ok(None),
         };
+        if let Err(kube::Error::Api(status)) = &object
+            && status.code == 404
+        {
+            // The kind may be gone, or served by another path by now.
+            let _ = self.discover(&kind.gvk).await;
+        }
         let object = object.map_err(|error| explain_action(&error))?;
-        Ok(object.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), written(object))))
+        Ok(object.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), written(object, kind))))
     }
 
     /// What one step would make of what: both as JSON; none if there is no such object.
@@ -123,31 +130,20 @@ impl Cluster {
         key: &ObjectKey,
         uid: Option<&str>,
     ) -> Result<Option<(Gvk, Written)>, String> {
-        let client = self.client_for(author.account).map_err(|error| explain(&error))?;
-        let resource = kube::core::ApiResource {
-            group: kind.gvk.group().to_owned(),
-            version: kind.gvk.version().to_owned(),
-            api_version: kind.gvk.api_version().to_owned(),
-            kind: kind.gvk.kind().to_owned(),
-            plural: kind.plural.to_string(),
-        };
-        let api: Api<DynamicObject> = match key.namespace() {
-            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-            None => Api::all_with(client, &resource),
-        };
+        let api = self.api(author, kind, key)?;
         let preconditions = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let params = DeleteParams { preconditions, dry_run: author.dry_run, ..DeleteParams::background() };
-        let gone = |uid: &str| Some((kind.gvk.clone(), Written::Gone(key.clone(), uid.into())));
         match api.delete(key.name(), &params).await {
-            Ok(Either::Left(object)) if object.metadata.deletion_timestamp.is_some() && has_finalizers(&object) => {
-                let text = serde_json::to_string(&object).map_err(|error| error.to_string())?;
-                let raw: RawObject = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-                Ok(raw.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), Written::Object(object))))
+            Ok(Either::Left(raw)) => {
+                let end = |object: Object| {
+                    if object.deleting { written(object, kind) } else { Written::Gone(object.key, object.uid) }
+                };
+                Ok(raw.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), end(object))))
             }
-            Ok(Either::Left(object)) => Ok(gone(object.metadata.uid.as_deref().unwrap_or_default())),
             Ok(Either::Right(status)) => {
                 let details = status.details.map(|details| details.uid).unwrap_or_default();
-                Ok(gone(uid.unwrap_or(&details)))
+                let uid = uid.unwrap_or(&details).into();
+                Ok(Some((kind.gvk.clone(), Written::Gone(key.clone(), uid))))
             }
             // It is gone already, or was made anew and is not the one that is meant.
             Err(kube::Error::Api(status)) if status.code == 404 || (status.code == 409 && uid.is_some()) => Ok(None),
@@ -156,13 +152,11 @@ impl Cluster {
     }
 }
 
-fn has_finalizers(object: &DynamicObject) -> bool {
-    object.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
-}
-
-/// An object that was to be deleted and has lost its last finalizer is gone when the API server answers with it.
-fn written(object: Object) -> Written {
-    if object.deleting && object.finalizers.is_empty() {
+/// What an object is that the API server has answered with: one that was to be deleted, and waits for nothing any more,
+/// is gone. That is the rule of the API server's own; a Namespace has finalizers elsewhere.
+fn written(object: Object, kind: &Kind) -> Written {
+    let waits = object.grace_period() > 0 || is_namespace(&kind.gvk);
+    if object.deleting && object.finalizers.is_empty() && !waits {
         Written::Gone(object.key, object.uid)
     } else {
         Written::Object(object)

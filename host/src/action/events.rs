@@ -1,7 +1,7 @@
 //! Events about the objects of a cluster (events.k8s.io/v1). One that is repeated is counted up.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -15,11 +15,17 @@ use crate::source::Source;
 /// How long a note may be, in bytes: the API server takes no longer ones.
 const MAX_NOTE: usize = 1024;
 
+/// How many recorders are kept at most.
+const MAX_RECORDERS: usize = 1024;
+
+/// Who says what: the plugin, the account that it acts as, and the note. A recorder counts up what has the same reason,
+/// whatever the note says, so that each note has a recorder.
+type Voice = (Arc<str>, Option<ServiceAccount>, String);
+
 /// Publishes Events.
 pub(super) struct Events {
     source: Source,
-    /// By plugin and by the account that it acts as.
-    recorders: Mutex<HashMap<(Arc<str>, Option<ServiceAccount>), Recorder>>,
+    recorders: Mutex<HashMap<Voice, Recorder>>,
 }
 
 impl Events {
@@ -36,7 +42,8 @@ impl Events {
         object: Option<&Object>,
         note: &Note,
     ) -> Result<(), String> {
-        let Some(recorder) = self.recorder(plugin, account)? else { return Ok(()) };
+        let voice = (Arc::clone(plugin), account.cloned(), note.note.clone());
+        let Some(recorder) = self.recorder(&voice)? else { return Ok(()) };
         let about = ObjectReference {
             api_version: Some(target.gvk.api_version().to_owned()),
             kind: Some(target.gvk.kind().to_owned()),
@@ -55,29 +62,32 @@ impl Events {
         match recorder.publish(&event, &about).await {
             // The one to count up is gone from the server: begin anew.
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                self.forget(plugin, account);
-                let Some(recorder) = self.recorder(plugin, account)? else { return Ok(()) };
+                self.lock().remove(&voice);
+                let Some(recorder) = self.recorder(&voice)? else { return Ok(()) };
                 recorder.publish(&event, &about).await.map_err(|error| explain(&error))
             }
             published => published.map_err(|error| explain(&error)),
         }
     }
 
-    fn recorder(&self, plugin: &Arc<str>, account: Option<&ServiceAccount>) -> Result<Option<Recorder>, String> {
+    fn recorder(&self, voice: &Voice) -> Result<Option<Recorder>, String> {
         let Source::Cluster(cluster) = &self.source else { return Ok(None) };
-        let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (Arc::clone(plugin), account.cloned());
-        if let Some(recorder) = recorders.get(&key) {
+        let mut recorders = self.lock();
+        if let Some(recorder) = recorders.get(voice) {
             return Ok(Some(recorder.clone()));
         }
-        let client = cluster.client_for(account).map_err(|error| explain(&error))?;
+        let (plugin, account, _) = voice;
+        let client = cluster.client_for(account.as_ref()).map_err(|error| explain(&error))?;
         let recorder = Recorder::new(client, Reporter::from(&*format!("oarlock-{plugin}")));
-        recorders.insert(key, recorder.clone());
+        if recorders.len() >= MAX_RECORDERS {
+            // Counting begins anew, which is all that is lost.
+            recorders.clear();
+        }
+        recorders.insert(voice.clone(), recorder.clone());
         Ok(Some(recorder))
     }
 
-    fn forget(&self, plugin: &Arc<str>, account: Option<&ServiceAccount>) {
-        let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
-        recorders.remove(&(Arc::clone(plugin), account.cloned()));
+    fn lock(&self) -> MutexGuard<'_, HashMap<Voice, Recorder>> {
+        self.recorders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

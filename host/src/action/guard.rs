@@ -33,7 +33,7 @@ impl Ask<'_> {
     pub fn check(&self, steps: &[Step]) -> Result<(), Denied> {
         steps.iter().try_for_each(|step| {
             let about = step.target().unwrap_or(self.target);
-            self.may(step.verb(), &about.gvk, about.key.namespace(), Some(about.key.name())).map(|_| ())
+            self.may(step.verb(), &about.gvk, place_of(about), Some(about.key.name())).map(|_| ())
         })
     }
 
@@ -60,9 +60,18 @@ impl Ask<'_> {
 
     /// The namespace that a rule without namespaces is about.
     fn home(&self) -> Option<&str> {
-        let is_namespace = self.target.gvk.kind() == "Namespace" && self.target.gvk.group().is_empty();
-        if is_namespace { Some(self.target.key.name()) } else { self.target.key.namespace() }
+        place_of(self.target)
     }
+}
+
+/// The namespace that an object is in, as far as grants are concerned: a Namespace is in itself.
+pub fn place_of(object: &ObjectRef) -> Option<&str> {
+    if is_namespace(&object.gvk) { Some(object.key.name()) } else { object.key.namespace() }
+}
+
+/// Whether this is the kind of namespaces themselves.
+pub fn is_namespace(gvk: &Gvk) -> bool {
+    gvk.kind() == "Namespace" && gvk.group().is_empty()
 }
 
 #[cfg(test)]
@@ -105,5 +114,12 @@ mod tests {
         let ask = Ask { plugin: "demo", grant: &grant, target: &target };
         assert_eq!(ask.check(&[apply("ConfigMap", "blue")]), Ok(()));
         assert!(ask.check(&[apply("ConfigMap", "green")]).is_err());
+        let grant = Grant::parse("grants:\n- {apiVersion: v1, kinds: [Namespace], verbs: [delete]}\n").unwrap();
+        let ask = Ask { grant: &grant, ..ask };
+        let delete = |name| {
+            let target = ObjectRef { gvk: Gvk::new("v1", "Namespace"), key: ObjectKey::new(None, name) };
+            ask.check(&[Step::Delete { target, uid: None }])
+        };
+        assert!(delete("blue").is_ok() && delete("green").is_err());
     }
 }

@@ -7,6 +7,7 @@ use json_patch::Patch as JsonPatch;
 use serde_json::{Map, Value, json};
 
 use crate::grant::Verb;
+use crate::names;
 use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef, Part};
 use crate::plugin::{Action, Outcome};
 
@@ -87,6 +88,11 @@ impl Draft {
         Ok(Self { children: children.transpose()?, actions })
     }
 
+    /// Whether it says which children there shall be.
+    pub fn names_children(&self) -> bool {
+        self.children.is_some()
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.children.is_none() && self.actions.is_empty()
@@ -140,7 +146,7 @@ impl Draft {
                     (true, None, None) => return Err(invalid("it has no metadata.namespace")),
                 };
                 let target = ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) };
-                adopt(&mut body, &target.key, plugin, owner, object);
+                adopt(&mut body, &target.key, plugin, owner, object).map_err(invalid)?;
                 if !wanted.insert(target.clone()) {
                     return Err(invalid("it is there twice"));
                 }
@@ -155,8 +161,16 @@ impl Draft {
             );
         }
         for (number, step) in self.actions.into_iter().enumerate() {
-            let placed = place(step, kinds);
-            steps.push(placed.map_err(|reason| Invalid { what: format!("action {}", number + 1), reason })?);
+            let invalid = |reason| Invalid { what: format!("action {}", number + 1), reason };
+            let step = place(step, kinds).map_err(invalid)?;
+            if let Step::Apply { target, part, .. } = &step {
+                // The second would take back what only the first says, such as whose child it is.
+                let is_same = |other: &Step| matches!(other, Step::Apply { target: of, part: by, .. } if of == target && by == part);
+                if steps.iter().any(is_same) {
+                    return Err(invalid(format!("{target} is applied twice")));
+                }
+            }
+            steps.push(step);
         }
         Ok(steps)
     }
@@ -198,19 +212,20 @@ fn step(action: &Action, owner: &ObjectRef) -> Result<Step, String> {
         let namespace = namespace.or_else(|| owner.key.namespace().filter(|_| is_owner).map(str::to_owned));
         Ok(Step::Apply { target: ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) }, body, part })
     };
-    let target = |named: &crate::plugin::ObjectRef| ObjectRef {
-        gvk: Gvk::new(&named.api_version, &named.kind),
-        key: ObjectKey::new(named.namespace.as_deref(), &named.name),
+    let target = |named: &crate::plugin::ObjectRef| {
+        check_names(&named.api_version, &named.kind, named.namespace.as_deref(), &named.name)?;
+        let gvk = Gvk::new(&named.api_version, &named.kind);
+        Ok::<_, String>(ObjectRef { gvk, key: ObjectKey::new(named.namespace.as_deref(), &named.name) })
     };
     Ok(match action {
         Action::Apply(text) => apply(text, Part::Main)?,
         Action::ApplyStatus(text) => apply(text, Part::Status)?,
-        Action::MergePatch(patch) => Step::MergePatch(target(&patch.target), Value::Object(object(&patch.body)?)),
+        Action::MergePatch(patch) => Step::MergePatch(target(&patch.target)?, Value::Object(object(&patch.body)?)),
         Action::JsonPatch(patch) => {
             let patch_of = serde_json::from_str(&patch.body).map_err(|error| format!("no JSON patch: {error}"))?;
-            Step::JsonPatch(target(&patch.target), patch_of)
+            Step::JsonPatch(target(&patch.target)?, patch_of)
         }
-        Action::Delete(deletion) => Step::Delete { target: target(&deletion.target), uid: deletion.uid.clone() },
+        Action::Delete(deletion) => Step::Delete { target: target(&deletion.target)?, uid: deletion.uid.clone() },
         Action::Event(event) => {
             if event.reason.is_empty() || event.reason.len() > 128 {
                 return Err("an Event's reason has 1 to 128 bytes".into());
@@ -250,6 +265,14 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
 }
 
+/// Whether these name an object, and nothing else by way of the URL that is made of them.
+fn check_names(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Result<(), String> {
+    names::check_api_version(api_version)?;
+    names::check_kind(kind)?;
+    namespace.map_or(Ok(()), names::check_namespace)?;
+    names::check_object_name(name)
+}
+
 /// Kind, namespace and name.
 fn name_of(body: &Map<String, Value>) -> Result<(Gvk, Option<String>, String), String> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -258,7 +281,9 @@ fn name_of(body: &Map<String, Value>) -> Result<(Gvk, Option<String>, String), S
     let api_version = text(body.get("apiVersion")).ok_or("it has no apiVersion")?;
     let kind = text(body.get("kind")).ok_or("it has no kind")?;
     let name = member("name").ok_or("it has no metadata.name")?;
-    Ok((Gvk::new(&api_version, &kind), member("namespace"), name))
+    let namespace = member("namespace");
+    check_names(&api_version, &kind, namespace.as_deref(), &name)?;
+    Ok((Gvk::new(&api_version, &kind), namespace, name))
 }
 
 fn set_namespace(body: &mut Map<String, Value>, key: &ObjectKey) {
@@ -271,22 +296,30 @@ fn set_namespace(body: &mut Map<String, Value>, key: &ObjectKey) {
 }
 
 /// Makes it a child of the object that is reconciled.
-fn adopt(body: &mut Map<String, Value>, key: &ObjectKey, plugin: &str, owner: &ObjectRef, object: &Object) {
+fn adopt(
+    body: &mut Map<String, Value>,
+    key: &ObjectKey,
+    plugin: &str,
+    owner: &ObjectRef,
+    object: &Object,
+) -> Result<(), &'static str> {
     set_namespace(body, key);
-    let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return };
+    let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return Ok(()) };
+    // As good as not there.
+    metadata.retain(|_, value| !value.is_null());
     let reference = json!({
         "apiVersion": owner.gvk.api_version(), "kind": owner.gvk.kind(), "name": owner.key.name(), "uid": &*object.uid,
         "controller": true, "blockOwnerDeletion": true,
     });
     let owners = metadata.entry("ownerReferences").or_insert_with(|| json!([]));
-    if let Some(owners) = owners.as_array_mut() {
-        // The plugin may have said so itself.
-        owners.retain(|had| had.get("uid").and_then(Value::as_str) != Some(&object.uid));
-        owners.push(reference);
-    }
-    if let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut() {
-        annotations.insert(CHILD_OF.into(), plugin.into());
-    }
+    let owners = owners.as_array_mut().ok_or("its metadata.ownerReferences are no list")?;
+    // The plugin may have said so itself.
+    owners.retain(|had| had.get("uid").and_then(Value::as_str) != Some(&object.uid));
+    owners.push(reference);
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    let annotations = annotations.as_object_mut().ok_or("its metadata.annotations are no object")?;
+    annotations.insert(CHILD_OF.into(), plugin.into());
+    Ok(())
 }
 
 #[cfg(test)]

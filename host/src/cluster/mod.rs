@@ -56,6 +56,8 @@ impl Cluster {
         // Longer than a watch is silent, which the watcher takes care of itself.
         config.read_timeout = Some(Duration::from_mins(5));
         config.reset_reader_on_write = true;
+        // What fails is tried again by the queue, which lets others go first.
+        config.default_retry = false;
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config.clone()).with_context(|| format!("cluster at {url}"))?;
         Ok(Self { config, client, url, impersonating: Mutex::default(), kinds: Mutex::default() })

@@ -98,6 +98,16 @@ impl Controller {
         new
     }
 
+    /// Takes a watch back that no call wants to read any more. Returns whether it was there.
+    pub(super) fn remove_read(&self, watch: &Selection) -> bool {
+        let mut duty = lock(&self.duty);
+        let had = duty.reads.iter().any(|read| **read == *watch);
+        if had {
+            Arc::make_mut(&mut duty).reads.retain(|read| **read != *watch);
+        }
+        had
+    }
+
     pub(super) fn add(&self, target: &ObjectRef, priority: Priority) {
         lock(&self.queue).add(target, priority);
         self.wake();
@@ -110,6 +120,12 @@ impl Controller {
         }
         drop(queue);
         self.wake();
+    }
+
+    /// Begins anew, with whatever was held back.
+    pub(super) fn release(&self) {
+        lock(&self.queue).release();
+        *lock(&self.hot_loops) = HotLoops::default();
     }
 
     pub(super) fn forget(&self, target: &ObjectRef) {

@@ -71,7 +71,7 @@ impl Dispatch {
     /// that a change wakes it. An error says why there is nothing to be read.
     pub async fn read_watch<T>(
         &self,
-        controller: &Controller,
+        controller: &Arc<Controller>,
         target: &ObjectRef,
         watch: &Arc<Selection>,
         what: What,
@@ -81,20 +81,41 @@ impl Dispatch {
             let progressed = self.progressed.notified();
             tokio::pin!(progressed);
             progressed.as_mut().enable();
-            {
+            let followed = {
                 let state = self.read();
-                let watched = state.watches.get(watch).ok_or("the plugin is being replaced")?;
-                match &watched.status {
-                    Status::Starting => {}
-                    Status::NotServed => return Err(format!("the API server does not serve {}", watch.gvk)),
-                    Status::Refused(reason) => return Err(format!("cannot watch {watch}: {reason}")),
-                    Status::Listed => {
-                        lock(&controller.reads).note(target, Read { watch: Arc::clone(watch), what });
-                        return Ok(read(&watched.cache));
+                let watched = state.watches.get(watch).filter(|_| controller.reads(watch));
+                if let Some(watched) = watched {
+                    // Also that there is nothing to be read: the object is woken when there is.
+                    let what = what.clone();
+                    lock(&controller.reads).note(target, Read { watch: Arc::clone(watch), what });
+                    match &watched.status {
+                        Status::Starting => {}
+                        Status::NotServed => return Err(format!("the API server does not serve {}", watch.gvk)),
+                        Status::Refused(reason) => return Err(format!("cannot watch {watch}: {reason}")),
+                        Status::Listed => return Ok(read(&watched.cache)),
                     }
                 }
+                watched.is_some()
+            };
+            if controller.stop.is_cancelled() {
+                return Err("the plugin is stopping".into());
             }
-            progressed.await;
+            if followed {
+                progressed.await;
+            } else {
+                // Nobody was reading from it any more, a moment ago.
+                self.follow_to_read(controller, watch);
+            }
+        }
+    }
+
+    /// Has the controller follow those of the watches no more that none of its objects has read from.
+    pub(super) fn stop_reading(&self, controller: &Arc<Controller>, watches: &[Arc<Selection>]) {
+        let mut state = self.write();
+        for watch in watches {
+            if !lock(&controller.reads).has_readers(watch) && controller.remove_read(watch) {
+                state.unfollow(watch, controller, Role::Read);
+            }
         }
     }
 }

@@ -238,8 +238,11 @@ impl Dispatch {
     }
 
     /// Tells how a call has ended. Returns the delay after which it is tried again, if it is.
-    pub fn finish(&self, controller: &Controller, target: &ObjectRef, end: End) -> Option<Duration> {
-        lock(&controller.reads).end_call(target);
+    pub fn finish(&self, controller: &Arc<Controller>, target: &ObjectRef, end: End) -> Option<Duration> {
+        let unread = lock(&controller.reads).end_call(target);
+        if !unread.is_empty() {
+            self.stop_reading(controller, &unread);
+        }
         let mut queue = lock(&controller.queue);
         let delay = queue.finish(target, end, Instant::now());
         let (idle, waiting) = (queue.is_idle(), !queue.is_empty() || delay.is_some());

@@ -15,8 +15,9 @@ use crate::selector::{Scope, Selection};
 
 impl Dispatch {
     /// Puts a plugin in force, and returns its work. If it replaces a version of itself, calls in flight finish on that,
-    /// and every object is reconciled again; watches that both have go on.
-    pub fn put_in_force(&self, plugin: Arc<Plugin>, stop: CancellationToken) -> Arc<Controller> {
+    /// and every object is reconciled again; watches that both have go on. Returned as well are the objects that it is not
+    /// called for any more, though they have its finalizer.
+    pub fn put_in_force(&self, plugin: Arc<Plugin>, stop: CancellationToken) -> (Arc<Controller>, Vec<ObjectRef>) {
         let targets: Vec<_> =
             plugin.watches.iter().filter_map(|watch| self.scope.narrow(watch)).map(Arc::new).collect();
         let everywhere = Scope { namespace: self.scope.namespace.clone(), ..Scope::default() };
@@ -29,7 +30,10 @@ impl Dispatch {
             Arc::new(Controller::new(duty, stop))
         }));
         let before = controller.duty();
-        let reads = before.reads.iter().filter(|read| plugin.grant.grants_reading(&read.gvk)).cloned().collect();
+        // Another account has to be asked about first.
+        let same_account = before.plugin.grant.service_account == plugin.grant.service_account;
+        let may_read = |read: &&Arc<Selection>| same_account && plugin.grant.grants_reading(&read.gvk);
+        let reads = before.reads.iter().filter(may_read).cloned().collect();
         let duty = Duty { plugin, targets, owned, reads, retired: false };
         controller.replace_duty(duty.clone());
 
@@ -41,19 +45,24 @@ impl Dispatch {
             .followed_by(&controller)
             .filter(|(watch, role)| !stays.iter().any(|(kept, kept_role)| *kept == watch && kept_role == role))
             .collect();
-        let mut left = Vec::new();
+        let mut left: Vec<(ObjectRef, Arc<Object>)> = Vec::new();
         for (watch, role) in gone {
             left.extend(state.unfollow(&watch, &controller, role));
         }
-        for target in left.iter().filter(|target| state.object(&duty.targets, target).is_none()) {
-            controller.forget(target);
-        }
+        left.retain(|(target, _)| state.object(&duty.targets, target).is_none());
+        left.iter().for_each(|(target, _)| controller.forget(target));
+        controller.release();
         for watch in &duty.targets {
             if let Some(watched) = state.watches.get(watch) {
                 controller.add_all(&watch.gvk, watched.cache.objects(), Priority::Backlog);
             }
         }
-        controller
+        drop(state);
+        // Those that wait for a watch that is no more.
+        self.progressed.notify_waiters();
+        let finalizer = duty.plugin.finalizer.as_deref();
+        left.retain(|(_, object)| finalizer.is_some_and(|finalizer| object.has_finalizer(finalizer)));
+        (controller, left.into_iter().map(|(target, _)| target).collect())
     }
 
     /// Has the controller follow a watch, and the watch started if it is the first.
@@ -135,10 +144,16 @@ impl State {
     }
 
     /// Stops the watch if nobody else follows it. Returns the objects that the controller was called for because of it.
-    fn unfollow(&mut self, watch: &Arc<Selection>, controller: &Arc<Controller>, role: Role) -> Vec<ObjectRef> {
+    pub(super) fn unfollow(
+        &mut self,
+        watch: &Arc<Selection>,
+        controller: &Arc<Controller>,
+        role: Role,
+    ) -> Vec<(ObjectRef, Arc<Object>)> {
         let Some(watched) = self.watches.get_mut(watch) else { return Vec::new() };
         watched.followers.retain(|(follower, had)| !(Arc::ptr_eq(follower, controller) && *had == role));
-        let target = |object: &Arc<Object>| ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() };
+        let target =
+            |object: &Arc<Object>| (ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() }, Arc::clone(object));
         let left = if role == Role::Target { watched.cache.objects().map(target).collect() } else { Vec::new() };
         if watched.followers.is_empty() {
             watched.stop.cancel();

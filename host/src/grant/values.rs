@@ -5,61 +5,38 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::ServiceAccount;
+use crate::names;
 
 pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
+/// The text, if it passes the check.
+fn checked(text: &str, check: fn(&str) -> Result<(), String>) -> Result<String, String> {
+    check(text).map(|()| text.to_owned())
+}
+
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    checked(text, names::check_namespace)
+}
+
+pub(super) fn api_version(text: &str) -> Result<String, String> {
+    checked(text, names::check_api_version)
+}
+
+pub(super) fn kind(text: &str) -> Result<String, String> {
+    checked(text, names::check_kind)
+}
+
 pub(super) fn service_account(text: &str) -> Result<ServiceAccount, String> {
     let (of_namespace, name) =
         text.split_once('/').ok_or_else(|| format!("expected NAMESPACE/NAME, found `{text}`"))?;
-    if !is_subdomain(name) {
+    if !names::is_subdomain(name) {
         return Err(format!(
             "`{name}` is no name of a service account: expected lower-case letters, digits, `-` and `.`"
         ));
     }
     Ok(ServiceAccount { namespace: namespace(of_namespace)?, name: name.to_owned() })
-}
-
-pub(super) fn namespace(text: &str) -> Result<String, String> {
-    if is_label(text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("`{text}` is no name of a namespace: expected at most 63 lower-case letters, digits and `-`"))
-}
-
-/// The core group has no name, and versions such as `v1` alone; other groups call their versions as they like.
-pub(super) fn api_version(text: &str) -> Result<String, String> {
-    let is_valid = match text.split_once('/') {
-        Some((group, version)) => is_subdomain(group) && is_label(version),
-        None => {
-            is_label(text) && text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        }
-    };
-    if is_valid {
-        return Ok(text.to_owned());
-    }
-    Err(format!("`{text}` is no API version: expected GROUP/VERSION, such as apps/v1, or v1 for the core group"))
-}
-
-pub(super) fn kind(text: &str) -> Result<String, String> {
-    if is_label(&text.to_ascii_lowercase()) && text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("`{text}` is no kind: expected one such as Deployment"))
-}
-
-/// A label of DNS as Kubernetes takes it for a name (RFC 1123, in lower case).
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-/// Labels with dots between them.
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 pub(super) fn resync(text: &str) -> Result<Duration, String> {

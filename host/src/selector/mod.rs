@@ -53,7 +53,8 @@ impl Selection {
 
     /// Whether an object of that key can be among the selected.
     pub fn has_place_for(&self, key: &ObjectKey) -> bool {
-        self.namespace.is_none() || key.namespace() == self.namespace.as_deref()
+        let is_elsewhere = |namespace| self.namespace.as_deref().is_some_and(|own| own != namespace);
+        !key.namespace().is_some_and(is_elsewhere)
     }
 }
 

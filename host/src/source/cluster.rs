@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use kube::Api;
 use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
-use kube::runtime::watcher::{self, DefaultBackoff, InitialListStrategy, watcher};
+use kube::runtime::watcher::{self, DefaultBackoff, watcher};
 
 use super::{Span, Update};
 use crate::cache::Event;
@@ -80,14 +80,15 @@ impl Cluster {
         }
     }
 
-    /// The first list is asked for as a stream (KEP-3157), and in pages from a server that does not know that.
+    /// Lists are asked for in pages and read as they are when they are asked for, not from the API server's cache, so that
+    /// one that begins after a write has what was written.
     async fn follow(&self, kind: &Kind, selection: &Selection, span: Span, deliver: &mut impl FnMut(Update)) -> Ended {
         let url = &self.url;
         let api: Api<RawObject> = match &selection.namespace {
             Some(namespace) if kind.namespaced => Api::namespaced_with(self.client(), namespace, kind),
             _ => Api::all_with(self.client(), kind),
         };
-        let mut config = watcher::Config::default().streaming_lists();
+        let mut config = watcher::Config::default();
         if !selection.labels.selects_all() {
             config = config.labels(selection.labels.as_str());
         }
@@ -101,11 +102,6 @@ impl Cluster {
             while let Some(event) = events.next().await {
                 let event = match event {
                     Ok(event) => event,
-                    Err(error) if is_streaming(&config) && refuses_streaming(&error) => {
-                        tracing::debug!("{url} does not stream lists: {error}");
-                        config.initial_list_strategy = InitialListStrategy::ListWatch;
-                        break;
-                    }
                     Err(error) if status(&error).is_some_and(|status| status.code == 404) => return Ended::NotServed,
                     Err(error) => {
                         let reason = explain_watch(&error, kind);
@@ -123,6 +119,10 @@ impl Cluster {
                         let seconds = delay.as_secs_f64();
                         tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
                         tokio::time::sleep(delay).await;
+                        if refused {
+                            // What is granted again is listed again.
+                            break;
+                        }
                         continue;
                     }
                 };
@@ -143,10 +143,6 @@ impl Cluster {
     }
 }
 
-fn is_streaming(config: &watcher::Config) -> bool {
-    config.initial_list_strategy == InitialListStrategy::StreamingList
-}
-
 /// The status that the API server answered with, where it did.
 fn status(error: &watcher::Error) -> Option<&Status> {
     match error {
@@ -159,11 +155,6 @@ fn status(error: &watcher::Error) -> Option<&Status> {
 /// Whether the server answered that it will not do this, now or later.
 fn is_refusal(status: &Status) -> bool {
     matches!(status.code, 400 | 401 | 403 | 422)
-}
-
-/// Whether the server says that it does not know streaming lists, or has them switched off.
-fn refuses_streaming(error: &watcher::Error) -> bool {
-    status(error).is_some_and(|status| matches!(status.code, 400 | 422))
 }
 
 /// None: an object that is none, because it has no name.
@@ -182,7 +173,7 @@ fn translate(event: watcher::Event<RawObject>, gvk: &Gvk) -> Option<Event> {
         watcher::Event::Apply(raw) => Event::Apply(object(raw)?),
         watcher::Event::Delete(raw) => {
             let gone = object(raw)?;
-            Event::Delete { key: gone.key, uid: gone.uid }
+            Event::Delete { key: gone.key, uid: gone.uid, version: gone.resource_version }
         }
     })
 }

@@ -42,9 +42,10 @@ impl Workshop {
                 now.unwrap_or_else(|| Arc::clone(told))
             }
             // Told as gone, it may be there, and not be selected any more.
-            None => match self.applier.look_up(behalf(plugin, work)).await.map_err(Failed::Kind)? {
-                Some(object) => Arc::new(object),
-                None => return Ok(()),
+            None => match self.applier.look_up(&work.target).await.map_err(Failed::LookUp)? {
+                Some(object) if self.dispatch.target(&work.target, plugin).is_none() => object,
+                // It is gone, or selected again.
+                _ => return Ok(()),
             },
         };
         if !object.has_finalizer(finalizer) {

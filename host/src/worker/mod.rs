@@ -62,7 +62,7 @@ enum Failed {
     #[error(transparent)]
     Action(#[from] ActionError),
     #[error("{0}")]
-    Kind(String),
+    LookUp(String),
 }
 
 /// How a reconcile ended well.
@@ -173,7 +173,12 @@ impl Workshop {
         if draft.is_empty() {
             return Ok(Changes::new());
         }
-        let kinds = self.applier.kinds(&draft).await.map_err(Failed::Kind)?;
+        let kinds = self.applier.kinds(&draft).await.map_err(Failed::LookUp)?;
+        let object = match object {
+            // It may be there, and not be selected any more; then it has children.
+            None if draft.names_children() => self.applier.look_up(target).await.map_err(Failed::LookUp)?,
+            object => object.clone(),
+        };
         let uid = object.as_ref().map_or("", |object| &object.uid);
         let owned = self.dispatch.owned_by(controller, uid);
         let steps = draft.place(&plugin.name, target, object.as_deref(), &owned, &kinds)?;
@@ -269,7 +274,7 @@ impl Failed {
         match self {
             Self::Call(error) => error.is_retried(),
             Self::Denied(_) | Self::Invalid(_) => false,
-            Self::Action(_) | Self::Kind(_) => true,
+            Self::Action(_) | Self::LookUp(_) => true,
         }
     }
 }

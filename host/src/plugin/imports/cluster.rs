@@ -5,11 +5,16 @@ use std::sync::Arc;
 use super::super::bindings::oarlock::plugin::cluster::{Host, Json, ObjectRef, Watch};
 use super::super::reader::Reader;
 use super::super::sandbox::Guest;
+use crate::names;
 use crate::object::{self, Gvk, ObjectKey};
 use crate::selector::Selection;
 
 impl Host for Guest {
     async fn get(&mut self, target: ObjectRef) -> Result<Option<Json>, String> {
+        names::check_api_version(&target.api_version)?;
+        names::check_kind(&target.kind)?;
+        target.namespace.as_deref().map_or(Ok(()), names::check_namespace)?;
+        names::check_object_name(&target.name)?;
         let gvk = Gvk::new(&target.api_version, &target.kind);
         let key = ObjectKey::new(target.namespace.as_deref(), &target.name);
         let found = self.reader()?.get(object::ObjectRef { gvk, key }).await?;
@@ -34,6 +39,9 @@ impl TryFrom<&Watch> for Selection {
     type Error = String;
 
     fn try_from(watch: &Watch) -> Result<Self, String> {
+        names::check_api_version(&watch.api_version)?;
+        names::check_kind(&watch.kind)?;
+        watch.namespace.as_deref().map_or(Ok(()), names::check_namespace)?;
         Ok(Self {
             gvk: Gvk::new(&watch.api_version, &watch.kind),
             namespace: watch.namespace.as_deref().map(Box::from),

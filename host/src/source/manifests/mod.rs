@@ -343,8 +343,12 @@ impl State {
                     }
                     None if known.remove(&target.key) => {
                         // Without it, the end of one would be taken for the end of the next one of its name.
-                        let uid = text(metadata(last, "uid")).into();
-                        Event::Delete { key: target.key.clone(), uid }
+                        let member = |name| text(metadata(last, name)).into();
+                        Event::Delete {
+                            key: target.key.clone(),
+                            uid: member("uid"),
+                            version: member("resourceVersion"),
+                        }
                     }
                     None => continue,
                 };
