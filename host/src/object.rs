@@ -246,13 +246,13 @@ impl<'de> Deserialize<'de> for RawObject {
             let gvk = Gvk::new(&owner.api_version, &owner.kind);
             Box::new(Owner { gvk, name: owner.name.into(), uid: owner.uid.into() })
         });
-        let owned = |field: Option<Cow<'_, str>>| field.map(Cow::into_owned);
+        let text_of = |field: Option<Cow<'_, str>>| field.map(Cow::into_owned);
         Ok(Self {
             meta: ObjectMeta {
-                namespace: owned(metadata.namespace),
-                name: owned(metadata.name),
-                uid: owned(metadata.uid),
-                resource_version: owned(metadata.resource_version),
+                namespace: text_of(metadata.namespace),
+                name: text_of(metadata.name),
+                uid: text_of(metadata.uid),
+                resource_version: text_of(metadata.resource_version),
                 finalizers: metadata.finalizers.and_then(|raw| serde_json::from_str(raw.get()).ok()),
                 deletion_timestamp: metadata.deletion_timestamp.and_then(|raw| serde_json::from_str(raw.get()).ok()),
                 ..ObjectMeta::default()

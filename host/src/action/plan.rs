@@ -107,14 +107,14 @@ impl Draft {
 
     /// The steps to do: first the children, then the removal of those that there are no more, then the rest.
     ///
-    /// `owned` are the objects that the target controls, as far as they are known; `kinds` has every kind that
+    /// `controlled` are the objects that the target controls, as far as they are known; `kinds` has every kind that
     /// [`Draft::kinds`] names.
     pub fn place(
         mut self,
         plugin: &str,
         owner: &ObjectRef,
         object: Option<&Object>,
-        owned: &[(ObjectRef, Arc<Object>)],
+        controlled: &[(ObjectRef, Arc<Object>)],
         kinds: &BTreeMap<Gvk, Kind>,
     ) -> Result<Vec<Step>, Invalid> {
         let mut steps = Vec::new();
@@ -123,7 +123,7 @@ impl Draft {
             // What is gone has no uid to be owned by; its children go with it.
             let Some(object) = object else {
                 if children.is_empty() {
-                    return self.place(plugin, owner, None, owned, kinds);
+                    return self.place(plugin, owner, None, controlled, kinds);
                 }
                 return Err(invalid("the children".into(), "the object is gone, and can have none any more"));
             };
@@ -153,7 +153,7 @@ impl Draft {
                 steps.push(Step::Apply { target, body, part: Part::Main });
             }
             let is_own = |child: &Object| child.annotations().get(CHILD_OF).is_some_and(|of| of == plugin);
-            let pruned = owned.iter().filter(|(target, child)| {
+            let pruned = controlled.iter().filter(|(target, child)| {
                 !child.deleting && !wanted.iter().any(|wanted| is_same(wanted, target)) && is_own(child)
             });
             steps.extend(
@@ -184,8 +184,10 @@ impl Step {
     /// The object that it is about, where it names one.
     pub fn target(&self) -> Option<&ObjectRef> {
         match self {
-            Self::Apply { target, .. } | Self::Delete { target, .. } => Some(target),
-            Self::MergePatch(target, _) | Self::JsonPatch(target, _) => Some(target),
+            Self::Apply { target, .. }
+            | Self::Delete { target, .. }
+            | Self::MergePatch(target, _)
+            | Self::JsonPatch(target, _) => Some(target),
             Self::Event(_) | Self::Finalizers(..) => None,
         }
     }
@@ -362,10 +364,10 @@ mod tests {
         service
     }
 
-    fn steps(outcome: &Outcome, owned: &[(ObjectRef, Arc<Object>)]) -> Result<Vec<Step>, String> {
+    fn steps(outcome: &Outcome, controlled: &[(ObjectRef, Arc<Object>)]) -> Result<Vec<Step>, String> {
         let (owner, object) = website();
         let draft = Draft::of(outcome, &owner).map_err(|error| error.to_string())?;
-        draft.place("website", &owner, Some(&object), owned, &kinds()).map_err(|error| error.to_string())
+        draft.place("website", &owner, Some(&object), controlled, &kinds()).map_err(|error| error.to_string())
     }
 
     fn owned(name: &str, plugin: &str) -> (ObjectRef, Arc<Object>) {

@@ -94,7 +94,7 @@ struct Reading {
 enum Content {
     /// It was in force when the reading began, and so not loaded.
     InForce,
-    Loaded(Result<Plugin, LoadError>),
+    Loaded(Result<Arc<Plugin>, LoadError>),
 }
 
 /// The receiver of the changes is gone: the host is ending.
@@ -222,7 +222,7 @@ impl Reload {
                         Content::InForce
                     } else {
                         Content::Loaded(match parse_grant(grant_path, grant) {
-                            Ok(grant) => loader.load(Arc::clone(&name), bytes, grant).await,
+                            Ok(grant) => loader.load(Arc::clone(&name), bytes, grant).await.map(Arc::new),
                             Err(error) => Err(error),
                         })
                     };
@@ -247,7 +247,7 @@ impl Reload {
             Ok((version, Content::Loaded(Ok(plugin)))) => {
                 file.in_force = Some(version);
                 file.fault = None;
-                self.changes.send(Change::Loaded(Arc::new(plugin))).await?;
+                self.changes.send(Change::Loaded(plugin)).await?;
             }
             Ok((version, Content::Loaded(Err(error)))) => file.fault(Some(version), error.to_string(), self.grace),
             // Another version was put in force meanwhile, so this one has to be loaded after all.

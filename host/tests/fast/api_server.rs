@@ -16,7 +16,7 @@ use crate::support::{plugins, poll, replica_set};
 
 type Parameters = HashMap<String, String>;
 
-/// A server that answers each request as the script says, and remembers them.
+/// A server that answers each request for ReplicaSets as the script says, and remembers them. It serves nothing else.
 struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<Parameters>>>,
@@ -30,6 +30,7 @@ impl Server {
             std::future::ready(script(&parameters))
         };
         let router = axum::Router::new()
+            .route("/apis/apps/v1", axum::routing::get(async || served_kinds().to_string()))
             .route("/apis/apps/v1/replicasets", axum::routing::get(answer))
             .with_state(Arc::clone(&requests));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,6 +55,15 @@ impl Server {
     fn requests(&self) -> Vec<Parameters> {
         self.requests.lock().unwrap().clone()
     }
+}
+
+/// What discovery answers.
+fn served_kinds() -> Value {
+    let kind =
+        json!({"name": "replicasets", "kind": "ReplicaSet", "namespaced": true, "singularName": "", "verbs": []});
+    let scale =
+        json!({"name": "replicasets/scale", "kind": "Scale", "namespaced": true, "singularName": "", "verbs": []});
+    json!({"apiVersion": "v1", "kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [scale, kind]})
 }
 
 fn served(name: &str, resource_version: &str, container: &str) -> Value {

@@ -5,10 +5,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod api_server;
 mod bad_guests;
 mod commands;
+mod examples;
+mod grants;
 mod manifests;
+mod rbac;
+mod reads;
 mod readme;
 mod reload;
 mod run;

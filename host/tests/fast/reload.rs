@@ -226,7 +226,7 @@ fn going_back_to_what_is_in_force_after_a_broken_file_reconciles_nothing() {
     write_whole(&path, b"broken");
     host.log("print-containers.wasm is refused");
     write_whole(&path, &plugins::print_containers());
-    host.log("the file is again what is in force");
+    host.log("the files are again what is in force");
     assert_eq!(host.stop().stdout.len(), 1);
 }
 

@@ -147,8 +147,9 @@ fn what_is_not_granted_fails_with_a_reason_and_is_not_tried_again() {
     place.object(&probe("a", "apply"));
     place.object(&probe("b", "get"));
     let host = place.run(&[]);
-    assert_eq!(host.log("not granted: to apply an object")["object"], "default/a");
-    let read = host.log("not granted: get apps/v1 ReplicaSet in namespace default");
+    let applied = host.log("not granted: to apply v1 ConfigMap a in namespace default; nothing of what");
+    assert_eq!(applied["object"], "default/a");
+    let read = host.log("not granted: to get apps/v1 ReplicaSet b in namespace default; nothing of what");
     assert!(read["message"].as_str().unwrap().starts_with("reconcile failed, not trying again until it changes"));
     host.settled();
     place.object(&probe("a", "-"));

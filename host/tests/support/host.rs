@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{DEADLINE, poll, write_manifest, write_whole};
+use super::{DEADLINE, plugins, poll, write_manifest, write_whole};
 
 /// A folder of plugins and one of manifests for a host to run on, and a cache that all tests share.
 pub(crate) struct Workplace {
@@ -33,6 +33,42 @@ impl Workplace {
         let path = self.plugins.join(format!("{name}.wasm"));
         write_whole(&path, bytes);
         path
+    }
+
+    /// Adds or replaces the grant file of a plugin at once.
+    pub(crate) fn grant(&self, name: &str, text: &str) {
+        write_whole(&self.plugins.join(format!("{name}.yaml")), text.as_bytes());
+    }
+
+    /// Adds an example with its grant file.
+    pub(crate) fn example(&self, name: &str) {
+        self.grant(name, &plugins::example_file(name, &format!("{name}.yaml")));
+        self.plugin(name, &plugins::example(name));
+    }
+
+    /// Adds or replaces a file of manifests at once.
+    pub(crate) fn manifest(&self, file: &str, text: &str) {
+        write_whole(&self.manifests.join(file), text.as_bytes());
+    }
+
+    /// An object as `--output output` has it now. None: there is no such file.
+    pub(crate) fn written(&self, file: &str) -> Option<Value> {
+        let text = std::fs::read_to_string(self.output().join(file)).ok()?;
+        // It may be half written.
+        serde_saphyr::from_str(&text).ok()
+    }
+
+    /// A folder for `--output`.
+    pub(crate) fn output(&self) -> PathBuf {
+        self.folder.path().join("output")
+    }
+
+    /// Starts the host on both folders, with `--output`.
+    pub(crate) fn run_with_output(&self, more: &[&str]) -> Host {
+        let output = self.output();
+        let mut args = vec!["--output", output.to_str().unwrap()];
+        args.extend(more);
+        self.run(&args)
     }
 
     /// Adds or replaces an object.

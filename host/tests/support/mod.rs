@@ -50,6 +50,18 @@ pub(crate) fn probe(name: &str, mode: &str) -> Value {
     object
 }
 
+/// A ConfigMap with this data.
+pub(crate) fn config_map(namespace: &str, name: &str, data: &Value) -> Value {
+    let metadata = json!({"namespace": namespace, "name": name});
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+}
+
+/// A Deployment without labels.
+pub(crate) fn deployment(name: &str, replicas: u32) -> Value {
+    let metadata = json!({"namespace": "default", "name": name});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}})
+}
+
 /// Writes an object to a file of its own, as a whole.
 pub(crate) fn write_manifest(folder: &Path, object: &Value) {
     let name = object["metadata"]["name"].as_str().unwrap();

@@ -20,6 +20,12 @@ pub(crate) fn example(name: &str) -> Vec<u8> {
     built("plugins", name)
 }
 
+/// A file in the folder of an example.
+pub(crate) fn example_file(name: &str, file: &str) -> String {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../examples", name, file].iter().collect();
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The plugin that does what an object says, in that version.
 pub(crate) fn probe(version: u32) -> Vec<u8> {
     let mut bytes = built("test-guests", "probe");

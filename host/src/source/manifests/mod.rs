@@ -141,7 +141,9 @@ impl Manifests {
         let (kind, objects) = self.lock().add_watch(selection, sender);
         deliver(Update::Found(kind));
         deliver(Update::Event(Event::Init));
-        objects.into_iter().for_each(|object| deliver(Update::Event(Event::InitApply(object))));
+        for object in objects {
+            deliver(Update::Event(Event::InitApply(object)));
+        }
         deliver(Update::Event(Event::InitDone));
         if span == Span::Once {
             return;

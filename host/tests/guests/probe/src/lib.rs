@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use oarlock_sdk::{Action, Failure, Outcome, Request, cluster, log, reconciler};
+use oarlock_sdk::{Action, Failure, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log, reconciler};
 
 /// The tests make other versions by putting another number in the built module.
 static VERSION: &str = "version-0000";
@@ -44,8 +44,32 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         Some("once-more") if *attempt < 3 => return Err(Failure::retry("not yet")),
         Some("terminal") => return Err(Failure::terminal("never")),
         Some("requeue") => return Ok(Outcome::requeue_after(Duration::from_millis(50))),
-        Some("apply") => return Ok(Outcome::done().action(Action::Apply("{}".into()))),
+        Some("later") => return Ok(Outcome::requeue_after(Duration::from_hours(1))),
+        Some("apply") => return Ok(Outcome::done().apply(&config_map(target))),
+        Some("not-json") => {
+            return Ok(Outcome::done().apply(&config_map(target)).action(Action::Apply("{".into())));
+        }
+        Some("no-name") => {
+            let nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "default"}});
+            return Ok(Outcome::done().apply(&config_map(target)).apply(&nameless));
+        }
+        Some("child-elsewhere") => {
+            let mut child = config_map(target);
+            child["metadata"]["namespace"] = "elsewhere".into();
+            return Ok(Outcome::done().apply(&config_map(target)).children([config_map(target), child]));
+        }
         Some("get") => drop(cluster::get(target)?),
+        Some("get-anyway") => {
+            println!("got: {}", cluster::get(target).is_ok());
+            return Ok(Outcome::done().apply(&config_map(target)));
+        }
+        Some("read") => {
+            let one = cluster::get(&ObjectRef::new("v1", "ConfigMap", "one").in_namespace("shared"))?;
+            let says: Option<&str> = one.as_ref().map_or(Ok(None), |one| one.at("/data/says"))?;
+            let some = cluster::list(&Watch::all("v1", "ConfigMap").labels("listed=yes"))?;
+            let names = some.iter().map(|config| config.reference().map(|reference| reference.to_string()));
+            println!("one says {says:?}, listed are {:?}", names.collect::<Result<Vec<_>, _>>()?);
+        }
         Some("log") => {
             log::debug("at debug");
             log::info("at info");
@@ -65,6 +89,12 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         _ => {}
     }
     Ok(Outcome::done())
+}
+
+/// One of the same name.
+fn config_map(target: &ObjectRef) -> Value {
+    let metadata = json!({"namespace": target.namespace, "name": target.name});
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"by": VERSION}})
 }
 
 reconciler!(reconcile);

@@ -1,0 +1,77 @@
+//! What a plugin reads of objects other than the one it is called for.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::host::{Host, Workplace};
+use crate::support::{config_map, plugins, probe};
+
+/// The probe, which reads one ConfigMap and lists some.
+fn reading() -> (Workplace, Host) {
+    let place = Workplace::new();
+    let rule = |verb, namespaces| {
+        format!("- {{apiVersion: v1, kinds: [ConfigMap], verbs: [{verb}], namespaces: [{namespaces}]}}\n")
+    };
+    place.grant("probe", &format!("grants:\n{}{}", rule("get", "shared"), rule("list", "'*'")));
+    place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "read"));
+    let host = place.run(&[]);
+    host.settled();
+    (place, host)
+}
+
+fn listed(namespace: &str, name: &str) -> serde_json::Value {
+    let mut config = config_map(namespace, name, &json!({}));
+    config["metadata"]["labels"] = json!({"listed": "yes"});
+    config
+}
+
+#[test]
+fn a_change_to_what_was_read_reconciles_the_object_that_it_was_read_for() {
+    let (place, host) = reading();
+    host.line("one says None, listed are []");
+    place.object(&config_map("shared", "one", &json!({"says": "hello"})));
+    host.line(r#"one says Some("hello"), listed are []"#);
+    place.object(&config_map("shared", "one", &json!({"says": "bye"})));
+    host.line(r#"one says Some("bye"), listed are []"#);
+    place.object(&listed("x", "two"));
+    host.line(r#"one says Some("bye"), listed are ["x/two"]"#);
+    place.object(&listed("default", "three"));
+    host.line(r#"one says Some("bye"), listed are ["default/three", "x/two"]"#);
+    place.object(&config_map("x", "two", &json!({})));
+    host.line(r#"one says Some("bye"), listed are ["default/three"]"#);
+    fs::remove_file(place.manifests.join("one.json")).unwrap();
+    host.line(r#"one says None, listed are ["default/three"]"#);
+    let finished = host.stop();
+    assert_eq!(finished.stdout.len(), 2 * 7, "{finished}");
+}
+
+#[test]
+fn a_change_to_anything_else_reconciles_nothing() {
+    let (place, host) = reading();
+    host.line("one says None, listed are []");
+    place.object(&config_map("shared", "other", &json!({"says": "hello"})));
+    place.manifest("elsewhere.json", &config_map("default", "one", &json!({"says": "hello"})).to_string());
+    // The host has seen both when it is done with these: events come in their order.
+    place.object(&probe("b", "-"));
+    host.line_with("default/b");
+    place.object(&config_map("shared", "one", &json!({"says": "at last"})));
+    host.line(r#"one says Some("at last"), listed are []"#);
+    // Another object that does not read it is left alone.
+    let finished = host.stop();
+    assert_eq!(finished.stdout.iter().filter(|line| line.contains("default/a")).count(), 2, "{finished}");
+    assert_eq!(finished.stdout.iter().filter(|line| line.contains("default/b")).count(), 1, "{finished}");
+}
+
+#[test]
+fn what_is_not_read_any_more_wakes_nobody() {
+    let (place, host) = reading();
+    place.object(&probe("a", "-"));
+    host.line_with("default/a - ");
+    place.object(&config_map("shared", "one", &json!({"says": "hello"})));
+    place.object(&probe("b", "read"));
+    host.line(r#"one says Some("hello"), listed are []"#);
+    let finished = host.stop();
+    assert_eq!(finished.stdout.iter().filter(|line| line.contains("default/a")).count(), 2, "{finished}");
+}
