@@ -206,7 +206,9 @@ impl Manifests {
         let Some(folder) = &self.output else { return Ok(()) };
         let plural = kinds.kind(&target.gvk).plural;
         let place = target.key.namespace().map(|namespace| format!("{namespace}.")).unwrap_or_default();
-        let path = folder.join(format!("{plural}.{place}{}.yaml", target.key.name()));
+        let name = format!("{plural}.{place}{}.yaml", target.key.name());
+        // Renamed when it is whole, so that nobody reads half of it.
+        let (path, aside) = (folder.join(&name), folder.join(format!(".{name}.tmp")));
         let done = match written {
             Written::Unchanged(_) => Ok(()),
             Written::Deleted { .. } => match fs::remove_file(&path) {
@@ -215,7 +217,8 @@ impl Manifests {
             },
             Written::Changed { after, .. } => serde_saphyr::to_string(after)
                 .map_err(std::io::Error::other)
-                .and_then(|text| fs::create_dir_all(folder).and_then(|()| fs::write(&path, text))),
+                .and_then(|text| fs::create_dir_all(folder).and_then(|()| fs::write(&aside, text)))
+                .and_then(|()| fs::rename(&aside, &path)),
         };
         done.map_err(|error| format!("cannot write {} (--output): {error}", path.display()))
     }
