@@ -282,6 +282,8 @@ fn backoff(failures: u32) -> Duration {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::object::{Gvk, ObjectKey};
