@@ -119,8 +119,8 @@ impl Cluster {
                         let seconds = delay.as_secs_f64();
                         tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
                         tokio::time::sleep(delay).await;
-                        if refused {
-                            // What is granted again is listed again.
+                        if refused || is_expired(&error) {
+                            // What is granted again, or has expired, is listed again.
                             break;
                         }
                         continue;
@@ -150,6 +150,13 @@ fn status(error: &watcher::Error) -> Option<&Status> {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status),
         _ => None,
     }
+}
+
+/// Whether a watch cannot be had from the resource version that it was asked from. kube's watcher begins with a new list
+/// where an event says so, as the API server does, and asks for the same again where the answer itself does
+/// (<https://github.com/kube-rs/kube/issues/1042>), as the API conventions allow.
+fn is_expired(error: &watcher::Error) -> bool {
+    status(error).is_some_and(|status| status.code == 410)
 }
 
 /// Whether the server answered that it will not do this, now or later.
