@@ -17,4 +17,5 @@ mod reads;
 mod readme;
 mod reload;
 mod run;
+mod storm;
 mod tidy;

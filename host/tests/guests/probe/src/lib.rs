@@ -1,9 +1,10 @@
-//! Prints its version and the object it is called for, then does what the object's annotation `probe` says.
+//! Prints its version and the object it is called for, with the annotation `probe-counter` where there is one, then does
+//! what the annotation `probe` says.
 
 use std::thread;
 use std::time::Duration;
 
-use oarlock_sdk::{Action, Failure, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log, reconciler};
+use oarlock_sdk::{Action, Failure, Object, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log, reconciler};
 
 /// The tests make other versions by putting another number in the built module.
 static VERSION: &str = "version-0000";
@@ -13,6 +14,11 @@ fn reconcile(request: &Request) -> Result<Outcome, Failure> {
     log::info(format!("{VERSION} begins {}", request.target));
     let answer = act(request);
     log::info(format!("{VERSION} ends {}", request.target));
+    if let Some(object) = &request.object
+        && annotation(object, "probe")? == Some("trap-at-end")
+    {
+        std::process::abort();
+    }
     answer
 }
 
@@ -22,8 +28,9 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         println!("{VERSION} {target} gone");
         return Ok(Outcome::done());
     };
-    let mode: Option<&str> = object.at("/metadata/annotations/probe")?;
-    println!("{VERSION} {target} {} attempt {attempt}", mode.unwrap_or("-"));
+    let mode = annotation(object, "probe")?;
+    let counter = annotation(object, "probe-counter")?.map(|counter| format!(" counter {counter}")).unwrap_or_default();
+    println!("{VERSION} {target} {} attempt {attempt}{counter}", mode.unwrap_or("-"));
     match mode {
         Some("dump") => println!("{}", object.as_str()),
         Some("loop") => loop {
@@ -39,6 +46,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         Some("panic") => panic!("as asked"),
         Some("sleep") => thread::sleep(Duration::from_hours(1)),
         Some("nap") => thread::sleep(Duration::from_secs(2)),
+        Some("blink") => thread::sleep(Duration::from_millis(5)),
         Some("exit") => std::process::exit(3),
         Some("retry") => return Err(Failure::retry("not yet")),
         Some("once-more") if *attempt < 3 => return Err(Failure::retry("not yet")),
@@ -95,6 +103,10 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
 fn config_map(target: &ObjectRef) -> Value {
     let metadata = json!({"namespace": target.namespace, "name": target.name});
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"by": VERSION}})
+}
+
+fn annotation<'a>(object: &'a Object, name: &str) -> Result<Option<&'a str>, Failure> {
+    object.at(&format!("/metadata/annotations/{name}"))
 }
 
 reconciler!(reconcile);
