@@ -125,13 +125,8 @@ impl Applier {
         if let Step::Apply { body, .. } = step
             && is_child(body)
             && let Some(there) = self.there(about, &before).await?
-            && there.owner.is_none()
-            && !there.annotations().contains_key(CHILD_OF)
         {
-            return Err(
-                "it is there already, and nobody's child: it is left alone. Delete it, or name the child otherwise"
-                    .into(),
-            );
+            may_adopt(&there, behalf.target)?;
         }
         let dry_run = self.is_dry_run_for(behalf.plugin);
         let written = match &self.source {
@@ -221,6 +216,17 @@ impl Applier {
 fn is_child(body: &serde_json::Map<String, serde_json::Value>) -> bool {
     let annotations = body.get("metadata").and_then(|metadata| metadata.get("annotations"));
     annotations.is_some_and(|annotations| annotations.get(CHILD_OF).is_some())
+}
+
+/// Whether what is there already may become, or is, a child of `owner`. One of an earlier owner of that name may.
+fn may_adopt(there: &Object, owner: &ObjectRef) -> Result<(), String> {
+    let whose = match &there.owner {
+        Some(had) if *had.name == *owner.key.name() && had.gvk.is_same_kind(&owner.gvk) => return Ok(()),
+        Some(other) => format!("a child of {} {}", other.gvk.kind(), other.name),
+        None if there.annotations().contains_key(CHILD_OF) => return Ok(()),
+        None => "nobody's child".to_owned(),
+    };
+    Err(format!("it is there already, and {whose}: it is left alone. Delete it, or name the child otherwise"))
 }
 
 /// Whether an apply may take fields over from others.
