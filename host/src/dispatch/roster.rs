@@ -50,7 +50,9 @@ impl Dispatch {
             left.extend(state.unfollow(&watch, &controller, role));
         }
         left.retain(|(target, _)| state.object(&duty.targets, target).is_none());
-        left.iter().for_each(|(target, _)| controller.forget(target));
+        for (target, _) in &left {
+            controller.forget(target);
+        }
         controller.release();
         for watch in &duty.targets {
             if let Some(watched) = state.watches.get(watch) {
@@ -105,7 +107,9 @@ impl Dispatch {
         let duty = controller.duty();
         let (finalizer, holders) = state.finalizer_holders(&duty)?;
         controller.replace_duty(Duty { retired: true, ..Duty::clone(&duty) });
-        holders.iter().for_each(|holder| controller.add(holder, Priority::Backlog));
+        for holder in &holders {
+            controller.add(holder, Priority::Backlog);
+        }
         Some((finalizer, holders.into_iter().collect()))
     }
 

@@ -185,7 +185,9 @@ impl Queue {
         let is_held =
             |key: &&ObjectRef| matches!(self.entries.get(*key).map(|entry| &entry.state), Some(State::Held(_)));
         let held: Vec<_> = self.delayed.values().filter(is_held).cloned().collect();
-        held.into_iter().for_each(|key| self.wait(key, Priority::Backlog));
+        for key in held {
+            self.wait(key, Priority::Backlog);
+        }
     }
 
     /// Drops the object: it is not taken, or not taken again after the call that it is in, unless it is added again.

@@ -217,7 +217,7 @@ impl Workshop {
             Err(_) if object.is_none() => return End::Done,
             Err(_) => return End::Terminal,
         };
-        if let Some(delay) = self.slowed(controller, work, &done.changes) {
+        if let Some(delay) = slowed(controller, work, &done.changes) {
             // Run once, there is no end to wait for.
             return End::Hold(if self.repeat == Repeat::Never { Duration::MAX } else { delay });
         }
@@ -227,27 +227,6 @@ impl Workshop {
         let resync = plugin.grant.resync.filter(|_| object.is_some());
         let delay = [done.requeue_after, resync].into_iter().flatten().min();
         delay.map_or(End::Done, End::RequeueAfter)
-    }
-
-    /// How long to leave an object alone that the plugin changes with every call.
-    fn slowed(&self, controller: &Controller, work: &Work, changes: &Changes) -> Option<Duration> {
-        let mut loops = controller.hot_loops.lock().unwrap_or_else(PoisonError::into_inner);
-        match loops.after_call(&work.target, changes, Instant::now()) {
-            Heat::Cool => None,
-            Heat::Hot { streak, delay, tell } => {
-                if tell {
-                    let (kind, object, delay_text) =
-                        (work.target.gvk.kind(), &work.target.key, humantime::format_duration(delay));
-                    tracing::warn!(
-                        plugin = &*controller.name, kind, %object,
-                        "hot loop: {streak} calls in a row have changed what they are called for, slowed down to one in \
-                         {delay_text}; the last one changed {}",
-                        changes.join("; "),
-                    );
-                }
-                Some(delay)
-            }
-        }
     }
 
     /// Says that a reconcile failed, and what comes next.
@@ -281,6 +260,27 @@ impl Failed {
 
 fn behalf<'a>(plugin: &'a Plugin, work: &'a Work) -> Behalf<'a> {
     Behalf { plugin, target: &work.target, object: work.object.as_deref() }
+}
+
+/// How long to leave an object alone that the plugin changes with every call.
+fn slowed(controller: &Controller, work: &Work, changes: &Changes) -> Option<Duration> {
+    let mut loops = controller.hot_loops.lock().unwrap_or_else(PoisonError::into_inner);
+    match loops.after_call(&work.target, changes, Instant::now()) {
+        Heat::Cool => None,
+        Heat::Hot { streak, delay, tell } => {
+            if tell {
+                let (kind, object, delay_text) =
+                    (work.target.gvk.kind(), &work.target.key, humantime::format_duration(delay));
+                tracing::warn!(
+                    plugin = &*controller.name, kind, %object,
+                    "hot loop: {streak} calls in a row have changed what they are called for, slowed down to one in \
+                     {delay_text}; the last one changed {}",
+                    changes.join("; "),
+                );
+            }
+            Some(delay)
+        }
+    }
 }
 
 impl From<&Result<Done, Failed>> for ReconcileResult {

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
@@ -159,11 +161,66 @@ impl ControlPlane {
         Ok(String::from_utf8(output.stdout).unwrap())
     }
 
+    /// Runs a command of a shell in which `kubectl` is the administrator's.
+    pub(crate) fn run(&self, command: &str) {
+        let path = std::env::join_paths([&*self.assets, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", command]).env("PATH", path).env("KUBECONFIG", self.kubeconfig());
+        let output = shell.env("HOME", self.folder.path()).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// `kubectl apply` of an object.
     pub(crate) fn apply(&self, object: &Value) {
+        self.try_apply(object).unwrap_or_else(|error| panic!("kubectl apply: {error}"));
+    }
+
+    pub(crate) fn try_apply(&self, object: &Value) -> Result<String, String> {
         let path = self.path("applied.json");
         fs::write(&path, object.to_string()).unwrap();
-        self.kubectl(["apply", "-f", path.to_str().unwrap()]);
+        self.kubectl_output(["apply", "-f", path.to_str().unwrap()])
+    }
+
+    /// What `kubectl get` has of that, or null.
+    pub(crate) fn get<'a>(&self, what: impl IntoIterator<Item = &'a str>) -> Value {
+        let args = ["get", "--ignore-not-found", "-o", "json"].into_iter().chain(what);
+        let text = self.kubectl(args);
+        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
+    }
+
+    /// Waits until `kubectl get` has this value of that at that place, where null is nothing.
+    pub(crate) fn wait_for(&self, what: &[&str], pointer: &str, expected: &Value) {
+        let start = Instant::now();
+        loop {
+            let object = self.get(what.iter().copied());
+            let found = object.pointer(pointer).unwrap_or(&Value::Null);
+            if found == expected {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "{what:?} has not {expected} at {pointer}, but {found}");
+        }
+    }
+
+    /// Waits until there is no such object.
+    pub(crate) fn wait_until_gone(&self, what: &[&str]) {
+        self.wait_for(what, "", &Value::Null);
+    }
+
+    /// Waits for an Event of that reason about an object, with that note.
+    pub(crate) fn wait_for_note(&self, namespace: &str, object: &str, reason: &str, note: &str) {
+        let selector = format!("involvedObject.name={object},reason={reason}");
+        poll(&format!("Event {reason} about {object}: {note}"), || {
+            let events = self.get(["events", "-n", namespace, "--field-selector", &selector]);
+            events["items"].as_array().into_iter().flatten().find(|event| event["message"] == note).map(drop)
+        });
+    }
+
+    /// A kubeconfig of a service account, with a token as a pod would have.
+    pub(crate) async fn kubeconfig_of_account(&self, namespace: &str, name: &str) -> PathBuf {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await, namespace);
+        let token =
+            accounts.create_token_request(name, &PostParams::default(), &TokenRequest::default()).await.unwrap();
+        self.kubeconfig_for(name, &token.status.unwrap().token)
     }
 
     /// A client of the administrator.

@@ -1,15 +1,11 @@
 //! The manifests of `deploy/`, and the rights that they give.
 
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::Api;
-use kube::api::PostParams;
-
 use crate::control_plane::{ControlPlane, host_as};
 use crate::support::host::Workplace;
 use crate::support::{plugins, replica_set};
 
-const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/base");
+/// The manifests.
+pub(crate) const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/base");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_base_is_accepted_and_its_rights_are_just_enough() {
@@ -22,10 +18,7 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
         assert!(applied.contains(object), "{object} in {applied}");
     }
 
-    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client().await, "oarlock");
-    let request = TokenRequest::default();
-    let token = accounts.create_token_request("oarlock", &PostParams::default(), &request).await.unwrap();
-    let kubeconfig = cluster.kubeconfig_for("oarlock", &token.status.unwrap().token);
+    let kubeconfig = cluster.kubeconfig_of_account("oarlock", "oarlock").await;
     let host = host_as(&kubeconfig, &place.plugins, &[]);
     host.line("default/a: main");
     cluster.apply(&replica_set("b", &["main"]));

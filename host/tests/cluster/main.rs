@@ -7,5 +7,9 @@ mod support;
 
 mod control_plane;
 mod deploy;
+mod examples;
+mod finalizers;
+mod grants;
 mod main_job;
 mod outages;
+mod watching;

@@ -62,6 +62,13 @@ pub(crate) fn deployment(name: &str, replicas: u32) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}})
 }
 
+/// A ReplicaSet for which the plugin `probe` asks for all of this.
+pub(crate) fn asking(name: &str, asks: &Value) -> Value {
+    let mut object = probe(name, "ask");
+    object["metadata"]["annotations"]["ask"] = asks.to_string().into();
+    object
+}
+
 /// Writes an object to a file of its own, as a whole.
 pub(crate) fn write_manifest(folder: &Path, object: &Value) {
     let name = object["metadata"]["name"].as_str().unwrap();

@@ -1,10 +1,29 @@
 //! Prints its version and the object it is called for, with the annotation `probe-counter` where there is one, then does
 //! what the annotation `probe` says.
 
+mod ask;
+
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use oarlock_sdk::{Action, Failure, Object, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log, reconciler};
+use oarlock_sdk::{
+    Action, Description, Failure, Object, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log, reconciler,
+};
+use serde::Deserialize;
+
+/// What a grant file may set.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    finalizer: Option<String>,
+    /// A kind of v1 to own.
+    owns: Option<String>,
+    /// Stands for `VALUE` in what the annotation `ask` says.
+    value: String,
+}
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
 /// The tests make other versions by putting another number in the built module.
 static VERSION: &str = "version-0000";
@@ -22,12 +41,29 @@ fn reconcile(request: &Request) -> Result<Outcome, Failure> {
     answer
 }
 
+fn describe(settings: Option<&str>) -> Result<Description, String> {
+    if let Some(json) = settings {
+        let settings = serde_json::from_str(json).map_err(|error| format!("settings: {error}"))?;
+        SETTINGS.get_or_init(|| settings);
+    }
+    let replica_sets = Watch::all("apps/v1", "ReplicaSet");
+    let mut description = Description::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), vec![replica_sets]);
+    let Settings { finalizer, owns, .. } = SETTINGS.get_or_init(Settings::default);
+    description.finalizer.clone_from(finalizer);
+    description.owns.extend(owns.iter().map(|kind| Watch::all("v1", kind)));
+    Ok(description)
+}
+
 fn act(request: &Request) -> Result<Outcome, Failure> {
     let Request { target, object, attempt, .. } = request;
     let Some(object) = object else {
         println!("{VERSION} {target} gone");
         return Ok(Outcome::done());
     };
+    if request.deleting {
+        println!("{VERSION} {target} deleting");
+        return Ok(Outcome::done());
+    }
     let mode = annotation(object, "probe")?;
     let counter = annotation(object, "probe-counter")?.map(|counter| format!(" counter {counter}")).unwrap_or_default();
     println!("{VERSION} {target} {} attempt {attempt}{counter}", mode.unwrap_or("-"));
@@ -78,6 +114,8 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
             let names = some.iter().map(|config| config.reference().map(|reference| reference.to_string()));
             println!("one says {says:?}, listed are {:?}", names.collect::<Result<Vec<_>, _>>()?);
         }
+        Some("ask") => return ask::for_all(&object.at::<String>("/metadata/annotations/ask")?),
+        Some("count") => return ask::to_count(target),
         Some("log") => {
             log::debug("at debug");
             log::info("at info");
@@ -109,4 +147,4 @@ fn annotation<'a>(object: &'a Object, name: &str) -> Result<Option<&'a str>, Fai
     object.at(&format!("/metadata/annotations/{name}"))
 }
 
-reconciler!(reconcile);
+reconciler!(reconcile, describe = describe);
