@@ -111,7 +111,7 @@ impl Store {
     }
 
     /// Server-side apply of `body` as field manager `manager`. An object that is not there is created, but not by its
-    /// status. Without `force`, values that other managers have applied are not changed; with it, they are taken over.
+    /// status, nor if the owners that it names are gone, so that nothing stays behind. Without `force`, values that other managers have applied are not changed; with it, they are taken over.
     pub(super) fn apply(
         &mut self,
         key: &ObjectRef,
@@ -129,6 +129,10 @@ impl Store {
         draft
             .apply(manager, part, part_of(body, part), force)
             .map_err(|conflicts| StoreError::Conflict { key: key.clone(), conflicts })?;
+        if !self.objects.contains_key(key) && self.is_orphan(&draft.object) {
+            // It would go as soon as it is there.
+            return Ok(Changes::new());
+        }
         self.commit(key, draft, now)
     }
 
@@ -319,14 +323,20 @@ impl Store {
 
     /// What had the owner with that uid, and has no other one that is there.
     fn orphans(&self, uid: &str) -> Vec<ObjectRef> {
-        let is_there = |uid: &str| self.iter().any(|(_, object)| text(metadata(object, "uid")) == uid);
-        let is_orphan = |object: &Map<String, Value>| {
-            let owners = items(object, "ownerReferences");
-            let mut uids = owners.iter().map(|owner| text(owner.get("uid")));
-            uids.clone().any(|owner| owner == uid) && !uids.any(is_there)
-        };
-        self.iter().filter(|(_, object)| is_orphan(object)).map(|(key, _)| key.clone()).collect()
+        let had = |object: &Map<String, Value>| owners(object).any(|owner| owner == uid);
+        self.iter().filter(|(_, object)| had(object) && self.is_orphan(object)).map(|(key, _)| key.clone()).collect()
     }
+
+    /// Whether it has owners, none of which is there.
+    fn is_orphan(&self, object: &Map<String, Value>) -> bool {
+        let is_there = |uid: &str| self.iter().any(|(_, object)| text(metadata(object, "uid")) == uid);
+        owners(object).next().is_some() && !owners(object).any(is_there)
+    }
+}
+
+/// The uids of its owners.
+fn owners(object: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    items(object, "ownerReferences").iter().map(|owner| text(owner.get("uid")))
 }
 
 impl Stored {
@@ -592,6 +602,19 @@ mod tests {
         assert_eq!(told(&changes), expected);
         assert_eq!(store.iter().map(|(key, _)| key.key.name()).collect::<Vec<_>>(), ["held", "shared", "other"]);
         assert_eq!(store.at(&key("Pod", "held"))["metadata"]["deletionTimestamp"], NOW);
+    }
+
+    #[test]
+    fn what_is_made_for_an_owner_that_is_gone_is_not_made() {
+        let mut store = store();
+        let site = store.applied(&web(), json!({}))["metadata"]["uid"].clone();
+        store.delete(&web(), None, NOW).unwrap();
+        let child = key("Pod", "child");
+        assert_eq!(store.apply(&child, body(&child, owned_by(&[&site])), "tests", false, Part::Main, NOW), Ok(vec![]));
+        assert_eq!(store.get(&child), None);
+        // What a file has may be owned by what no file has.
+        store.load(&child, body(&child, owned_by(&[&site])), NOW).unwrap();
+        store.applied(&child, json!({"spec": {"x": 1}}));
     }
 
     #[test]
