@@ -122,6 +122,50 @@ fn service() -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}})
 }
 
+const POLICY: &str = "networkpolicies.blue.default-deny.yaml";
+
+#[test]
+fn a_child_goes_with_its_owner_and_does_not_come_back() {
+    let place = Workplace::new();
+    place.example("default-deny");
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    place.object(&namespace("blue"));
+    let host = place.run_with_output(&[]);
+    host.settled();
+    assert_eq!(place.written(POLICY).unwrap()["metadata"]["ownerReferences"][0]["name"], "blue");
+    fs::remove_file(place.manifests.join("blue.json")).unwrap();
+    gone(&place, POLICY);
+    place.object(&namespace("green"));
+    host.line("+++ networking.k8s.io/v1 NetworkPolicy green/default-deny (by default-deny)");
+    host.stop();
+    assert!(!place.output().join(POLICY).exists());
+}
+
+#[test]
+fn what_is_no_child_of_the_owner_is_left_alone() {
+    for (references, whose) in [
+        (json!([]), "nobody's child"),
+        (
+            json!([{"apiVersion": "v1", "kind": "Namespace", "name": "blue", "uid": "earlier", "controller": true}]),
+            "the child of Namespace blue with uid earlier",
+        ),
+    ] {
+        let place = Workplace::new();
+        place.example("default-deny");
+        place.object(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "blue"}}));
+        let metadata = json!({"namespace": "blue", "name": "default-deny", "ownerReferences": references});
+        place.object(
+            &json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": {}}),
+        );
+        let host = place.run_with_output(&[]);
+        host.log(&format!(
+            "cannot apply NetworkPolicy blue/default-deny: it is there already, and {whose}: it is left"
+        ));
+        assert!(!place.output().exists());
+        host.stop();
+    }
+}
+
 /// A place with the example `label-defaulter` and a Deployment without a label.
 fn unlabelled() -> Workplace {
     let place = Workplace::new();
@@ -147,6 +191,19 @@ fn what_is_applied_is_printed_as_a_diff_and_written_to_a_file() {
     assert_eq!((&web["metadata"]["labels"]["team"], &web["spec"]["replicas"]), (&json!("unassigned"), &json!(1)));
     let finished = host.stop();
     assert_eq!(finished.stdout.iter().filter(|line| line.starts_with("+++")).count(), 1, "{finished}");
+}
+
+#[test]
+fn a_file_of_the_output_is_as_the_object_is_whoever_changes_it() {
+    let place = unlabelled();
+    let host = place.run_with_output(&[]);
+    host.settled();
+    place.object(&deployment("web", 5));
+    let web = written(&place, "deployments.default.web.yaml", |web| web["spec"]["replicas"] == 5);
+    assert_eq!(web["metadata"]["labels"]["team"], "unassigned");
+    fs::remove_file(place.manifests.join("web.json")).unwrap();
+    gone(&place, "deployments.default.web.yaml");
+    host.stop();
 }
 
 #[test]

@@ -8,15 +8,16 @@ mod fields;
 mod files;
 mod kinds;
 mod merge;
+mod output;
 mod parse;
 mod store;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use std::{fs, mem};
 
 use serde_json::{Map, Value};
 use tokio::sync::{SetOnce, mpsc};
@@ -31,6 +32,7 @@ use crate::tally::Tally;
 
 use fields::{metadata, text};
 use files::{File, Listing, name_of};
+use output::OutputFolder;
 use parse::Broken;
 use store::{Changes, Store, StoreError, Written};
 
@@ -40,8 +42,6 @@ pub use store::Patch;
 /// The objects of a file or folder, and what has become of them.
 pub struct Manifests {
     state: Mutex<State>,
-    /// Where objects that plugins have changed are written. None: nowhere.
-    output: Option<PathBuf>,
     /// Set when the files have been read once.
     read: SetOnce<()>,
 }
@@ -55,6 +55,8 @@ struct State {
     /// What has been said of what is wrong now.
     told: HashSet<String>,
     watches: Vec<Watch>,
+    /// Where objects that plugins have changed are written. None: nowhere.
+    output: Option<OutputFolder>,
 }
 
 /// Somebody who is told of changes.
@@ -109,8 +111,9 @@ impl Manifests {
             loaded: BTreeMap::new(),
             told: HashSet::new(),
             watches: Vec::new(),
+            output: output.map(OutputFolder::new),
         };
-        Self { state: Mutex::new(state), output, read: SetOnce::new() }
+        Self { state: Mutex::new(state), read: SetOnce::new() }
     }
 
     /// Reads the file or folder at `path`, and follows it for as long as `span` says.
@@ -162,7 +165,8 @@ impl Manifests {
     /// Edits an object. Returns what has become of it and of those that had to follow it; with `dry_run`, what would
     /// have. An error says, for people, why nothing was done.
     pub fn edit(&self, target: &ObjectRef, edit: Edit, dry_run: bool) -> Result<Vec<Edited>, String> {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         let mut tried;
         let store = if dry_run {
             tried = state.store.clone();
@@ -183,8 +187,8 @@ impl Manifests {
         let changes = done.map_err(|error| error.to_string())?;
         if !dry_run {
             state.tell(&changes);
-            for (target, written) in &changes {
-                self.write(&state.kinds, target, written)?;
+            if let Some(output) = &mut state.output {
+                output.edited(&state.kinds, &changes)?;
             }
         }
         let json = |map: Map<String, Value>| Value::Object(map).to_string();
@@ -199,28 +203,6 @@ impl Manifests {
                 Edited { before, after: after.and_then(|after| object(after, &target.gvk)), target }
             })
             .collect())
-    }
-
-    /// Writes an object that was edited to a file of its own, or removes that file.
-    fn write(&self, kinds: &Kinds, target: &ObjectRef, written: &Written) -> Result<(), String> {
-        let Some(folder) = &self.output else { return Ok(()) };
-        let plural = kinds.kind(&target.gvk).plural;
-        let place = target.key.namespace().map(|namespace| format!("{namespace}.")).unwrap_or_default();
-        let name = format!("{plural}.{place}{}.yaml", target.key.name());
-        // Renamed when it is whole, so that nobody reads half of it.
-        let (path, aside) = (folder.join(&name), folder.join(format!(".{name}.tmp")));
-        let done = match written {
-            Written::Unchanged(_) => Ok(()),
-            Written::Deleted { .. } => match fs::remove_file(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                removed => removed,
-            },
-            Written::Changed { after, .. } => serde_saphyr::to_string(after)
-                .map_err(std::io::Error::other)
-                .and_then(|text| fs::create_dir_all(folder).and_then(|()| fs::write(&aside, text)))
-                .and_then(|()| fs::rename(&aside, &path)),
-        };
-        done.map_err(|error| format!("cannot write {} (--output): {error}", path.display()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -292,7 +274,7 @@ impl State {
             self.loaded.remove(&target);
             // A plugin may have deleted it already.
             if let Ok(changes) = self.store.delete(&target, None, &now) {
-                self.tell(&changes);
+                self.took_in(&changes);
             }
         }
         for (target, (manifest, path)) in wanted {
@@ -301,11 +283,20 @@ impl State {
             }
             match self.store.load(&target, manifest.clone(), &now) {
                 Ok(changes) => {
-                    self.tell(&changes);
+                    self.took_in(&changes);
                     self.loaded.insert(target, manifest);
                 }
                 Err(error) => faults.push(format!("{}: {error}", path.display())),
             }
+        }
+    }
+
+    fn took_in(&mut self, changes: &Changes) {
+        self.tell(changes);
+        if let Some(output) = &mut self.output
+            && let Err(error) = output.changed(&self.kinds, changes)
+        {
+            tracing::error!("{error}");
         }
     }
 
