@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -110,18 +109,18 @@ fn is(parameters: &Parameters, name: &str, value: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_first_list_is_streamed_by_a_server_that_can_once_for_all_plugins() {
+async fn objects_are_listed_and_watched_once_for_all_plugins() {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
     place.plugin("print-containers", &plugins::print_containers());
     let open = Arc::<Mutex<Vec<_>>>::default();
-    let watch = Arc::clone(&open);
+    let watches = Arc::clone(&open);
     let server = Server::start(move |parameters| {
-        assert!(is(parameters, "sendInitialEvents", "true"), "the host asks for nothing else: {parameters:?}");
-        let end = bookmark("10", &json!({"k8s.io/initial-events-end": "true"}));
-        let first = vec![event("ADDED", &served("a", "1", "main")), event("ADDED", &served("b", "2", "main")), end];
-        let (response, sender) = stream(first);
-        watch.lock().unwrap().push(sender);
+        if !is(parameters, "watch", "true") {
+            return list(&[served("a", "1", "main"), served("b", "2", "main")], "10", "");
+        }
+        let (response, sender) = stream(vec![]);
+        watches.lock().unwrap().push(sender);
         response
     })
     .await;
@@ -129,6 +128,7 @@ async fn the_first_list_is_streamed_by_a_server_that_can_once_for_all_plugins() 
     host.line_with("version-0001 default/a");
     host.line_with("version-0001 default/b");
     host.settled();
+    poll("watch", || open.lock().unwrap().first().map(drop));
     let send = |bytes| open.lock().unwrap()[0].send(bytes).unwrap();
     send(bookmark("11", &json!({})));
     send(event("MODIFIED", &served("a", "12", "other")));
@@ -138,22 +138,17 @@ async fn the_first_list_is_streamed_by_a_server_that_can_once_for_all_plugins() 
     for line in ["default/a: main", "default/b: main", "default/a: other"] {
         host.line(line);
     }
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests().len(), 2);
     host.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn another_server_is_listed_in_pages_and_listed_again_when_the_watch_has_expired() {
+async fn a_list_comes_in_pages_and_again_when_the_watch_has_expired() {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
     let open = Arc::<Mutex<Vec<_>>>::default();
     let watches = Arc::clone(&open);
     let server = Server::start(move |parameters| {
-        if is(parameters, "sendInitialEvents", "true") {
-            let refusal =
-                status(422, "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled");
-            return (StatusCode::UNPROCESSABLE_ENTITY, refusal.to_string()).into_response();
-        }
         if is(parameters, "watch", "true") {
             let (response, sender) = stream(vec![]);
             watches.lock().unwrap().push((parameters["resourceVersion"].clone(), sender));
@@ -194,9 +189,11 @@ async fn a_watch_that_ends_is_resumed_from_the_last_bookmark() {
     let open = Arc::<Mutex<Vec<_>>>::default();
     let watches = Arc::clone(&open);
     let server = Server::start(move |parameters| {
-        let first = if is(parameters, "sendInitialEvents", "true") {
-            let end = bookmark("10", &json!({"k8s.io/initial-events-end": "true"}));
-            vec![event("ADDED", &served("a", "1", "main")), end, bookmark("17", &json!({}))]
+        if !is(parameters, "watch", "true") {
+            return list(&[], "10", "");
+        }
+        let first = if is(parameters, "resourceVersion", "10") {
+            vec![event("ADDED", &served("a", "11", "main")), bookmark("17", &json!({}))]
         } else {
             vec![event("ADDED", &served("b", "18", "main"))]
         };
@@ -209,6 +206,6 @@ async fn a_watch_that_ends_is_resumed_from_the_last_bookmark() {
     host.line_with("default/a");
     open.lock().unwrap().clear();
     host.line_with("default/b");
-    assert_eq!(server.requests()[1]["resourceVersion"], "17");
+    assert_eq!(server.requests()[2]["resourceVersion"], "17");
     assert_eq!(host.stop().stdout.len(), 2);
 }

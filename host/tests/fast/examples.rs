@@ -146,8 +146,8 @@ fn what_is_no_child_of_the_owner_is_left_alone() {
     for (references, whose) in [
         (json!([]), "nobody's child"),
         (
-            json!([{"apiVersion": "v1", "kind": "Namespace", "name": "blue", "uid": "earlier", "controller": true}]),
-            "the child of Namespace blue with uid earlier",
+            json!([{"apiVersion": "v1", "kind": "Namespace", "name": "red", "uid": "another", "controller": true}]),
+            "a child of Namespace red",
         ),
     ] {
         let place = Workplace::new();

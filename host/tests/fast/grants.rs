@@ -100,10 +100,10 @@ fn settings_reach_the_plugin_and_those_that_it_does_not_take_are_refused() {
 }
 
 #[test]
-fn settings_for_a_plugin_that_takes_none_are_refused() {
+fn settings_that_the_plugin_does_not_take_are_refused() {
     let place = probe_with("settings: {loud: true}\n");
     let finished = place.run_once(&[]);
-    finished.log("describe answered: probe takes no settings");
+    finished.log("describe answered: settings: unknown field `loud`");
     assert_eq!(finished.status.code(), Some(1));
 }
 

@@ -376,8 +376,9 @@ impl Stored {
 }
 
 #[cfg(test)]
-#[allow(clippy::needless_pass_by_value)]
 mod tests {
+    #![allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
+
     use serde_json::json;
 
     use super::*;
