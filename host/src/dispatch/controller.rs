@@ -40,6 +40,8 @@ pub(super) struct Duty {
     pub(super) targets: Vec<Arc<Selection>>,
     /// It is called for the owners of the objects of these.
     pub(super) owned: Vec<Arc<Selection>>,
+    /// What of these has its finalizer is still its business, also if it is no target any more.
+    pub(super) held: Vec<Arc<Selection>>,
     /// Its calls have read from these.
     pub(super) reads: Vec<Arc<Selection>>,
     /// The plugin is gone, and only what it has left behind is looked after.
@@ -47,10 +49,17 @@ pub(super) struct Duty {
 }
 
 impl Duty {
+    /// Of a plugin that does not follow anything yet.
+    pub(super) fn new(plugin: Arc<Plugin>) -> Self {
+        let (targets, owned, held, reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { plugin, targets, owned, held, reads, retired: false }
+    }
+
     pub(super) fn roles(&self) -> impl Iterator<Item = (&Arc<Selection>, Role)> {
         let role = |role| move |watch| (watch, role);
         let (targets, owned) = (self.targets.iter().map(role(Role::Target)), self.owned.iter().map(role(Role::Owned)));
-        targets.chain(owned).chain(self.reads.iter().map(role(Role::Read)))
+        let (held, reads) = (self.held.iter().map(role(Role::Held)), self.reads.iter().map(role(Role::Read)));
+        targets.chain(owned).chain(held).chain(reads)
     }
 }
 

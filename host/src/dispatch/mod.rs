@@ -136,6 +136,10 @@ impl Dispatch {
         if is_about_itself {
             // Those that wait for it to be listed before they begin.
             watched.followers.iter().for_each(|(controller, _)| controller.wake());
+            let told: Vec<_> = watched.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect();
+            for controller in told {
+                state.wake_held(&controller);
+            }
         }
         state.wake(wakes);
         drop(state);
@@ -282,6 +286,7 @@ impl State {
                         controller.add(&target, Priority::Live);
                     }
                 }
+                Wake::Held(controller, target) => self.wake_one_held(&controller, &target),
                 Wake::Owner(controller, namespace, owner) => {
                     for watch in controller.duty().targets.iter().filter(|watch| watch.gvk.is_same_kind(&owner.gvk)) {
                         let Some(watched) = self.watches.get(watch) else { continue };

@@ -22,19 +22,25 @@ impl Dispatch {
             plugin.watches.iter().filter_map(|watch| self.scope.narrow(watch)).map(Arc::new).collect();
         let everywhere = Scope { namespace: self.scope.namespace.clone(), ..Scope::default() };
         let owned: Vec<_> = plugin.owns.iter().filter_map(|watch| everywhere.narrow(watch)).map(Arc::new).collect();
+        let unselective =
+            |watch: &Selection| Selection { namespace: watch.namespace.clone(), ..Selection::all(watch.gvk.clone()) };
+        let whole = plugin.watches.iter().filter(|_| plugin.finalizer.is_some()).map(unselective);
+        let held = whole.filter_map(|watch| self.scope.narrow(&watch)).map(Arc::new);
+        let held: Vec<_> = held.filter(|watch| !targets.contains(watch)).collect();
 
         let mut state = self.write();
-        let controller = Arc::clone(state.controllers.entry(Arc::clone(&plugin.name)).or_insert_with(|| {
-            let (targets, owned, reads) = (Vec::new(), Vec::new(), Vec::new());
-            let duty = Duty { plugin: Arc::clone(&plugin), targets, owned, reads, retired: false };
-            Arc::new(Controller::new(duty, stop))
-        }));
+        let controller = Arc::clone(
+            state
+                .controllers
+                .entry(Arc::clone(&plugin.name))
+                .or_insert_with(|| Arc::new(Controller::new(Duty::new(Arc::clone(&plugin)), stop))),
+        );
         let before = controller.duty();
         // Another account has to be asked about first.
         let same_account = before.plugin.grant.service_account == plugin.grant.service_account;
         let may_read = |read: &&Arc<Selection>| same_account && plugin.grant.grants_reading(&read.gvk);
         let reads = before.reads.iter().filter(may_read).cloned().collect();
-        let duty = Duty { plugin, targets, owned, reads, retired: false };
+        let duty = Duty { targets, owned, held, reads, ..Duty::new(plugin) };
         controller.replace_duty(duty.clone());
 
         for (watch, role) in duty.roles() {
@@ -129,6 +135,28 @@ impl Dispatch {
 }
 
 impl State {
+    /// What has the finalizer of a plugin and is no target of it any more, as far as that can be told by now.
+    pub(super) fn wake_held(&self, controller: &Arc<Controller>) {
+        let duty = controller.duty();
+        let Some(finalizer) = duty.plugin.finalizer.as_deref() else { return };
+        for watch in &duty.held {
+            let objects = self.watches.get(watch).into_iter().flat_map(|watched| watched.cache.objects());
+            for object in objects.filter(|object| object.has_finalizer(finalizer)) {
+                self.wake_one_held(controller, &ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() });
+            }
+        }
+    }
+
+    pub(super) fn wake_one_held(&self, controller: &Arc<Controller>, target: &ObjectRef) {
+        let duty = controller.duty();
+        let mut of_kind = duty.targets.iter().filter(|watch| watch.gvk == target.gvk);
+        let is_listed =
+            |watch: &Arc<Selection>| self.watches.get(watch).is_some_and(|watched| watched.cache.is_listed());
+        if of_kind.all(is_listed) && self.object(&duty.targets, target).is_none() {
+            controller.add(target, Priority::Backlog);
+        }
+    }
+
     fn finalizer_holders(&self, duty: &Duty) -> Option<(Box<str>, BTreeSet<ObjectRef>)> {
         let finalizer = duty.plugin.finalizer.clone()?;
         let mut holders = BTreeSet::new();

@@ -45,12 +45,16 @@ pub(super) enum Role {
     Owned,
     /// To be called for the objects whose last call has read of it.
     Read,
+    /// To be called for its objects that have the plugin's finalizer and are no targets any more.
+    Held,
 }
 
 /// An object that is to be reconciled because another one has changed.
 pub(super) enum Wake {
     /// This one.
     Target(Arc<Controller>, ObjectRef),
+    /// This one, which has the plugin's finalizer, if it is no target.
+    Held(Arc<Controller>, ObjectRef),
     /// The owner of an object in that namespace.
     Owner(Arc<Controller>, Option<Box<str>>, Owner),
 }
@@ -120,6 +124,14 @@ fn tell(
                 let namespace = || change.key.namespace().map(Box::from);
                 let owners = versions().filter_map(|object: &Object| object.owner.as_deref());
                 wakes.extend(owners.map(|owner| Wake::Owner(Arc::clone(controller), namespace(), owner.clone())));
+            }
+            Role::Held => {
+                let finalizer = controller.duty().plugin.finalizer.clone();
+                let has = |object: &Object| finalizer.is_some_and(|finalizer| object.has_finalizer(&finalizer));
+                if change.after.is_some_and(has) {
+                    let target = ObjectRef { gvk: selection.gvk.clone(), key: change.key.clone() };
+                    wakes.push(Wake::Held(Arc::clone(controller), target));
+                }
             }
             Role::Read => {
                 let woken = lock(&controller.reads).woken_by(selection, change);

@@ -32,7 +32,8 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|right| !right.starts_with('[') && !right.starts_with("self"))
         .collect();
-    assert_eq!(rights, ["replicasets.apps [] [] [get list watch]"], "{allowed}");
+    let expected = ["events.events.k8s.io [] [] [create patch]", "replicasets.apps [] [] [get list watch]"];
+    assert_eq!(rights, expected, "{allowed}");
 
     cluster.kubectl(["delete", "clusterrolebinding", "oarlock"]);
     let host = host_as(&kubeconfig, &place.plugins, &[]);

@@ -74,10 +74,42 @@ fn an_object_whose_only_finalizer_is_freed_by_the_command_in_the_log_is_gone() {
     host.line("version-0001 default/a gone");
 
     fs::remove_file(&file).unwrap();
-    host.log("its finalizer example.com/probe is still on 1 objects");
+    host.log("its finalizer example.com/probe is still on 1 object");
     cluster.kubectl(["delete", "rs", "b", "--wait=false"]);
     let told = host.log("it cannot be deleted")["message"].as_str().unwrap().to_owned();
     cluster.run(&told[told.find("kubectl").unwrap()..]);
     assert!(cluster.get(["rs", "b"]).is_null());
+    host.stop();
+}
+
+#[test]
+fn an_object_that_is_not_selected_any_more_is_let_go_also_if_it_happened_while_the_host_was_down() {
+    let cluster = ControlPlane::start();
+    let place = Workplace::new();
+    let watches = "watches: [{apiVersion: apps/v1, kind: ReplicaSet, labelSelector: selected=yes}]\n";
+    place.grant("probe", &format!("{GRANT}{watches}"));
+    place.plugin("probe", &plugins::probe(1));
+    for name in ["awake", "asleep", "always"] {
+        let mut object = probe(name, "-");
+        object["metadata"]["labels"]["selected"] = "yes".into();
+        cluster.apply(&object);
+    }
+    let host = cluster.host(&place.plugins, &[]);
+    for name in ["awake", "asleep", "always"] {
+        host.line(&format!("version-0001 default/{name} - attempt 0"));
+    }
+    let is_let_go = |name| cluster.wait_for(&["rs", name], "/metadata/finalizers", &serde_json::Value::Null);
+    cluster.kubectl(["label", "rs", "awake", "selected-"]);
+    host.line("version-0001 default/awake gone");
+    is_let_go("awake");
+    host.stop();
+
+    cluster.kubectl(["label", "rs", "asleep", "selected-"]);
+    let host = cluster.host(&place.plugins, &[]);
+    host.line("version-0001 default/asleep gone");
+    is_let_go("asleep");
+    host.line("version-0001 default/always - attempt 0");
+    let held = cluster.get(["rs", "always"]);
+    assert_eq!(held["metadata"]["finalizers"], serde_json::json!(["example.com/probe"]));
     host.stop();
 }
