@@ -402,6 +402,35 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_would_reach_something_else_is_none() {
+        let named = |kind: &str, namespace: Option<&str>, name: &str| crate::plugin::ObjectRef {
+            api_version: "v1".into(),
+            kind: kind.into(),
+            namespace: namespace.map(str::to_owned),
+            name: name.into(),
+        };
+        for target in [
+            named("Namespace", None, "kube-system/secrets/a"),
+            named("Service", Some("x/secrets/a?b="), "a"),
+            named("Service", Some("team"), "a/status"),
+            named("Service", Some("team"), ".."),
+            named("Service", Some("team"), "a?fieldManager=other"),
+        ] {
+            let patch = Action::MergePatch(Patch { target, body: "{}".into() });
+            let error = steps(&outcome(vec![patch], None), &[]).unwrap_err();
+            assert!(error.contains("is no name of"), "{error}");
+        }
+        assert!(steps(&outcome(vec![], Some(vec![service("a/status", None)])), &[]).is_err());
+    }
+
+    #[test]
+    fn two_applies_of_one_object_would_undo_each_other() {
+        let apply = Action::Apply(service("a", Some("team")).to_string());
+        let error = steps(&outcome(vec![apply], Some(vec![service("a", None)])), &[]).unwrap_err();
+        assert!(error.contains("Service team/a is applied twice"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_is_named_by_its_number() {
         let object_ref = crate::plugin::ObjectRef {
             api_version: "v1".into(),

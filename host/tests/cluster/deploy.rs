@@ -38,6 +38,9 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
     cluster.kubectl(["delete", "clusterrolebinding", "oarlock"]);
     let host = host_as(&kubeconfig, &place.plugins, &[]);
     host.log("the account needs the verbs get, list and watch on replicasets");
+    let lacks = host.log("the host's account lacks rights for what the plugin watches and is granted");
+    let rule = r#"{apiGroups: ["apps"], resources: ["replicasets"], verbs: ["get", "list", "watch"]}"#;
+    assert!(lacks["message"].as_str().unwrap().contains(rule), "{lacks}");
     host.stop();
     let finished = host_as(&kubeconfig, &place.plugins, &["--once"]).finish();
     assert_eq!(finished.status.code(), Some(1), "once, it is not waited for: {finished}");
