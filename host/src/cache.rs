@@ -51,7 +51,7 @@ pub struct Cache {
     /// What the host has written and the watch has not told of yet.
     written: HashMap<ObjectKey, Written>,
     /// The newest resource version that the watch has told of, where they are numbers.
-    told: u64,
+    newest: u64,
     /// The keys by the uid of the controlling owner. None: nobody asks for that.
     by_owner: Option<HashMap<Box<str>, BTreeSet<ObjectKey>>>,
 }
@@ -60,6 +60,8 @@ pub struct Cache {
 enum Written {
     /// This resource version.
     Version(Box<str>),
+    /// That it is not selected any more, in this resource version.
+    Unselected(Box<str>),
     /// The end of the object with this uid.
     Gone(Box<str>),
 }
@@ -72,7 +74,7 @@ impl Cache {
             Event::Init => {
                 self.listing = Some(HashSet::new());
                 // A server that was set back begins with smaller numbers again.
-                self.told = 0;
+                self.newest = 0;
                 // The list is asked for after this, and so has what was written before.
                 self.written.clear();
             }
@@ -85,7 +87,14 @@ impl Cache {
             Event::InitDone => {
                 self.listed = true;
                 let Some(listing) = self.listing.take() else { return };
-                let is_gone = |key: &&ObjectKey| !listing.contains(*key) && !self.written.contains_key(*key);
+                // What was written after the list was read is not in it.
+                let is_later = |key: &ObjectKey| match self.written.get(key) {
+                    Some(Written::Version(version)) => {
+                        version.parse::<u64>().map_or(true, |version| version > self.newest)
+                    }
+                    Some(Written::Unselected(_) | Written::Gone(_)) | None => false,
+                };
+                let is_gone = |key: &&ObjectKey| !listing.contains(*key) && !is_later(key);
                 let gone: Vec<_> = self.objects.keys().filter(is_gone).cloned().collect();
                 for key in gone {
                     self.remove(&key, &mut changed);
@@ -111,7 +120,7 @@ impl Cache {
         let overtaken = match self.objects.get(&object.key) {
             Some(known) => !is_older(&known.resource_version, &object.resource_version),
             // It has come and gone again.
-            None => object.resource_version.parse::<u64>().is_ok_and(|version| version <= self.told),
+            None => object.resource_version.parse::<u64>().is_ok_and(|version| version <= self.newest),
         };
         if overtaken {
             // The watch was faster.
@@ -121,7 +130,15 @@ impl Cache {
         self.put(object, changed);
     }
 
-    /// Takes in that the host has deleted the object with this uid, or that it is not selected any more.
+    /// Takes in that what the host has written is not selected any more.
+    pub fn wrote_unselected(&mut self, key: &ObjectKey, version: &str, mut changed: impl FnMut(Change<'_>)) {
+        if self.objects.get(key).is_some_and(|known| is_older(&known.resource_version, version)) {
+            self.written.insert(key.clone(), Written::Unselected(version.into()));
+            self.remove(key, &mut changed);
+        }
+    }
+
+    /// Takes in that the host has deleted the object with this uid.
     pub fn wrote_end(&mut self, key: &ObjectKey, uid: &str, mut changed: impl FnMut(Change<'_>)) {
         if self.objects.get(key).is_some_and(|known| *known.uid == *uid) {
             self.written.insert(key.clone(), Written::Gone(uid.into()));
@@ -130,13 +147,15 @@ impl Cache {
     }
 
     fn note(&mut self, version: &str) {
-        self.told = version.parse().map_or(self.told, |version| self.told.max(version));
+        self.newest = version.parse().map_or(self.newest, |version| self.newest.max(version));
     }
 
     fn told(&mut self, object: Object, changed: impl FnMut(Change<'_>)) {
         self.note(&object.resource_version);
         let is_overtaken = match self.written.get(&object.key) {
-            Some(Written::Version(version)) => is_older(&object.resource_version, version),
+            Some(Written::Version(version) | Written::Unselected(version)) => {
+                is_older(&object.resource_version, version)
+            }
             Some(Written::Gone(uid)) => object.uid == *uid,
             None => false,
         };
@@ -365,6 +384,27 @@ mod tests {
             vec![Event::Init, Event::InitDone, Event::Apply(object("a", "u", "5")), delete(&key, "u", "6")],
         );
         assert!(!wrote(&mut cache, object("a", "u", "5")));
+        assert_eq!(version(&cache), None);
+    }
+
+    #[test]
+    fn what_is_selected_again_is_there_again_however_late_the_answer_comes() {
+        let mut cache = Cache::default();
+        let key = ObjectKey::new(Some("default"), "a");
+        apply(&mut cache, vec![Event::Apply(object("a", "u", "5"))]);
+        cache.wrote_unselected(&key, "7", |change| assert!(change.after.is_none()));
+        assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "6"))]), [""; 0]);
+        assert_eq!(apply(&mut cache, vec![delete(&key, "u", "7"), Event::Apply(object("a", "u", "9"))]), ["a"]);
+        cache.wrote_unselected(&key, "7", |_| panic!("the watch was faster"));
+        assert_eq!(version(&cache), Some("9"));
+    }
+
+    #[test]
+    fn what_was_written_before_a_list_was_read_that_does_not_have_it_is_gone() {
+        let mut cache = Cache::default();
+        apply(&mut cache, vec![Event::Init]);
+        wrote(&mut cache, object("a", "u", "7"));
+        apply(&mut cache, vec![Event::InitApply(object("b", "u", "8")), Event::InitDone]);
         assert_eq!(version(&cache), None);
     }
 

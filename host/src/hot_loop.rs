@@ -68,11 +68,6 @@ impl<K> Default for HotLoops<K> {
 }
 
 impl<K: Eq + Hash + Clone> HotLoops<K> {
-    /// No object has changed anything yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes note of a call that has ended `now`, with what it has changed in the cluster, from what to what.
     pub fn after_call(&mut self, key: &K, changes: &[impl Hash], now: Instant) -> Heat {
         self.sweep(now);
@@ -98,11 +93,6 @@ impl<K: Eq + Hash + Clone> HotLoops<K> {
             return Heat::Cool;
         }
         Heat::Hot { streak, delay: delay(streak), tell: is_told(streak) }
-    }
-
-    /// Drops the object, which is gone or no longer the plugin's.
-    pub fn forget(&mut self, key: &K) {
-        self.rows.remove(key);
     }
 
     /// Drops the objects whose row has run out, of which most are never heard of again.
@@ -155,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_tenth_changing_call_in_a_row_is_hot_and_the_delay_doubles_up_to_its_limit() {
-        let heats = streak(&mut HotLoops::new(), 1, 25, &mut Instant::now());
+        let heats = streak(&mut HotLoops::default(), 1, 25, &mut Instant::now());
         assert_eq!(heats[..9], [Heat::Cool; 9]);
         let delays: Vec<u64> = heats[9..]
             .iter()
@@ -169,7 +159,7 @@ mod tests {
 
     #[test]
     fn it_is_told_at_first_and_then_whenever_the_row_has_doubled() {
-        let heats = streak(&mut HotLoops::new(), 1, 100, &mut Instant::now());
+        let heats = streak(&mut HotLoops::default(), 1, 100, &mut Instant::now());
         let told = heats.iter().filter_map(|heat| match heat {
             Heat::Hot { streak, tell: true, .. } => Some(*streak),
             _ => None,
@@ -179,7 +169,7 @@ mod tests {
 
     #[test]
     fn after_a_call_that_changes_nothing_another_change_begins_a_new_row() {
-        let (mut loops, now) = (HotLoops::new(), Instant::now());
+        let (mut loops, now) = (HotLoops::default(), Instant::now());
         for ready in 0..100 {
             assert_eq!(loops.after_call(&1, &[format!("{ready} -> {}", ready + 1)], now), Heat::Cool);
             assert_eq!(loops.after_call(&1, &NOTHING, now), Heat::Cool);
@@ -188,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_change_that_a_rival_undoes_again_and_again_is_hot_though_calls_in_between_change_nothing() {
-        let (mut loops, now) = (HotLoops::new(), Instant::now());
+        let (mut loops, now) = (HotLoops::default(), Instant::now());
         assert_eq!(loops.after_call(&1, &["red -> blue", "created"], now), Heat::Cool);
         for _ in 1..9 {
             assert_eq!(loops.after_call(&1, &NOTHING, now), Heat::Cool);
@@ -202,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_calls_without_end_have_changed_is_not_all_remembered() {
-        let (mut loops, now) = (HotLoops::new(), Instant::now());
+        let (mut loops, now) = (HotLoops::default(), Instant::now());
         for count in 0..1000 {
             loops.after_call(&1, &[count], now);
         }
@@ -213,7 +203,7 @@ mod tests {
     fn a_gap_beyond_the_delay_ends_the_row_and_one_within_it_does_not() {
         let start = Instant::now();
         for (gap, continues) in [(GAP + Duration::from_secs(32), true), (GAP + Duration::from_secs(33), false)] {
-            let (mut loops, mut now) = (HotLoops::new(), start);
+            let (mut loops, mut now) = (HotLoops::default(), start);
             streak(&mut loops, 1, 14, &mut now);
             loops.after_call(&1, &["a -> b"], now);
             let heat = loops.after_call(&1, &["a -> b"], now + gap);
@@ -223,21 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_object_starts_anew_and_others_go_on() {
-        let (mut loops, mut now) = (HotLoops::new(), Instant::now());
-        streak(&mut loops, 1, 9, &mut now);
-        streak(&mut loops, 2, 9, &mut now);
-        loops.forget(&1);
-        assert_eq!(loops.after_call(&1, &["a -> b"], now), Heat::Cool);
-        assert_eq!(
-            loops.after_call(&2, &["a -> b"], now),
-            Heat::Hot { streak: 10, delay: Duration::from_secs(1), tell: true }
-        );
-    }
-
-    #[test]
     fn objects_that_changed_once_do_not_pile_up() {
-        let (mut loops, mut now) = (HotLoops::new(), Instant::now());
+        let (mut loops, mut now) = (HotLoops::default(), Instant::now());
         for key in 0..100_000_u32 {
             now += Duration::from_secs(1);
             loops.after_call(&key, &["a -> b"], now);
@@ -249,7 +226,7 @@ mod tests {
     fn whatever_the_calls_the_heat_is_that_of_their_row() {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..200 {
-            let (mut loops, mut now) = (HotLoops::new(), Instant::now());
+            let (mut loops, mut now) = (HotLoops::default(), Instant::now());
             let (mut in_a_row, mut last_delay) = ([0_u32; 3], [Duration::ZERO; 3]);
             for _ in 0..300 {
                 let key = random.usize(..3);

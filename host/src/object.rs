@@ -135,7 +135,7 @@ pub struct Object {
     pub key: ObjectKey,
     /// `metadata.uid`; empty if the server gave none.
     pub uid: Box<str>,
-    /// `metadata.resourceVersion`, opaque: equal or not equal is all it tells.
+    /// `metadata.resourceVersion`.
     pub resource_version: Box<str>,
     /// It has a `metadata.deletionTimestamp`.
     pub deleting: bool,

@@ -1,5 +1,6 @@
 //! Answers what a plugin reads in a call, from the caches, as far as its grant goes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
@@ -14,6 +15,9 @@ use crate::reads::What;
 use crate::rights;
 use crate::selector::{LabelSelector, Scope, Selection};
 use crate::source::Source;
+
+/// How many watches a call may start: each holds all that it selects.
+const MAX_NEW_WATCHES: usize = 100;
 
 /// What a call reads through.
 pub struct CallReader {
@@ -31,6 +35,8 @@ pub struct CallReader {
     pub target: ObjectRef,
     /// What it was not granted.
     pub denied: Mutex<Option<Denied>>,
+    /// How many watches it has started.
+    pub opened: AtomicUsize,
 }
 
 impl CallReader {
@@ -40,6 +46,7 @@ impl CallReader {
     }
 
     async fn read_one(&self, wanted: ObjectRef) -> Result<Option<Arc<Object>>, String> {
+        self.check_kind(Verb::Get, &wanted.gvk, wanted.key.namespace(), Some(wanted.key.name()))?;
         let kind = self.source.kind(&wanted.gvk).await?;
         let key = match (kind.namespaced, wanted.key.namespace()) {
             (false, _) => ObjectKey::new(None, wanted.key.name()),
@@ -56,10 +63,13 @@ impl CallReader {
         };
         let watch = self.watch(&kind, &selection).await?;
         let what = What::Object(key.clone());
-        self.dispatch.read_watch(&self.controller, &self.target, &watch, what, |cache| cache.get(&key).cloned()).await
+        self.dispatch
+            .read_watch(&self.controller, (&self.plugin, &self.target), &watch, what, |cache| cache.get(&key).cloned())
+            .await
     }
 
     async fn read_list(&self, wanted: Selection) -> Result<Vec<Arc<Object>>, String> {
+        self.check_kind(Verb::List, &wanted.gvk, wanted.namespace.as_deref(), None)?;
         let kind = self.source.kind(&wanted.gvk).await?;
         let namespace = wanted.namespace.filter(|_| kind.namespaced);
         let is_placed = kind.namespaced || guard::is_namespace(&wanted.gvk);
@@ -75,7 +85,7 @@ impl CallReader {
         let watch = self.watch(&kind, &selection).await?;
         let what = What::List(namespace.clone(), wanted.labels.clone());
         let labels = &wanted.labels;
-        let read = self.dispatch.read_watch(&self.controller, &self.target, &watch, what, |cache| {
+        let read = self.dispatch.read_watch(&self.controller, (&self.plugin, &self.target), &watch, what, |cache| {
             let in_place =
                 |object: &&Arc<Object>| namespace.is_none() || object.key.namespace() == namespace.as_deref();
             cache.objects().filter(in_place).cloned().collect::<Vec<_>>()
@@ -83,6 +93,11 @@ impl CallReader {
         // Looking for labels takes its time, and the caches are free again by now.
         let selected = |object: &Arc<Object>| labels.selects_all() || labels.matches(&object.labels());
         Ok(read.await?.into_iter().filter(selected).collect())
+    }
+
+    /// Denies what is granted nowhere, before anybody is asked what it is.
+    fn check_kind(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<(), String> {
+        if self.plugin.grant.names(verb, gvk) { Ok(()) } else { self.check(verb, gvk, namespace, name) }
     }
 
     fn check(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<(), String> {
@@ -119,7 +134,12 @@ impl CallReader {
                 return Err(format!("the service account {account} may not watch {watch}; it needs the rule {rule}"));
             }
         }
-        self.dispatch.follow_to_read(&self.controller, &watch);
+        if self.opened.fetch_add(1, Ordering::Relaxed) >= MAX_NEW_WATCHES {
+            return Err(format!(
+                "a call may read from {MAX_NEW_WATCHES} new watches at most; this would be one more: {watch}"
+            ));
+        }
+        self.dispatch.follow_to_read(&self.controller, &self.plugin, &watch)?;
         Ok(watch)
     }
 }

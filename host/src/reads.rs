@@ -79,6 +79,13 @@ impl Reads {
         unread
     }
 
+    /// There are no more calls for `target`. Returns the watches that nobody has read from any more.
+    pub fn forget(&mut self, target: &ObjectRef) -> Vec<Arc<Selection>> {
+        let mut unread = self.end_call(target);
+        unread.extend(self.end_call(target));
+        unread
+    }
+
     /// Whether anybody has read from that watch.
     pub fn has_readers(&self, watch: &Selection) -> bool {
         self.readers.contains_key(watch)

@@ -70,10 +70,14 @@ impl Applier {
     }
 
     /// An object as it is now where objects come from, if it is of a kind that is served.
-    pub async fn look_up(&self, target: &ObjectRef) -> Result<Option<Arc<Object>>, String> {
+    pub async fn look_up(
+        &self,
+        target: &ObjectRef,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Option<Arc<Object>>, String> {
         let found = match &self.source {
             Source::Cluster(cluster) => match cluster.kind(&target.gvk).await {
-                Ok(Some(kind)) => cluster.look_up(&kind, target).await?,
+                Ok(Some(kind)) => cluster.look_up(account, &kind, target).await?,
                 Ok(None) => None,
                 Err(error) => return Err(explain(&error)),
             },
@@ -82,12 +86,11 @@ impl Applier {
         Ok(found.map(Arc::new))
     }
 
-    /// An object that was looked for in the caches.
-    async fn there(&self, target: &ObjectRef, peek: &Peek) -> Result<Option<Arc<Object>>, String> {
+    /// An object that was looked for in the caches, which may be behind about what is new.
+    async fn there(&self, behalf: Behalf<'_>, target: &ObjectRef, peek: &Peek) -> Result<Option<Arc<Object>>, String> {
         match peek {
             Peek::Object(object) => Ok(Some(Arc::clone(object))),
-            Peek::Absent => Ok(None),
-            Peek::NotWatched => self.look_up(target).await,
+            Peek::Absent | Peek::NotWatched => self.look_up(target, behalf.plugin.grant.service_account.as_ref()).await,
         }
     }
 
@@ -124,9 +127,9 @@ impl Applier {
         let before = self.dispatch.peek(about);
         if let Step::Apply { body, .. } = step
             && is_child(body)
-            && let Some(there) = self.there(about, &before).await?
+            && let Some(there) = self.there(behalf, about, &before).await?
         {
-            may_adopt(&there, behalf.target)?;
+            may_adopt(&there, behalf)?;
         }
         let dry_run = self.is_dry_run_for(behalf.plugin);
         let written = match &self.source {
@@ -218,12 +221,13 @@ fn is_child(body: &serde_json::Map<String, serde_json::Value>) -> bool {
     annotations.is_some_and(|annotations| annotations.get(CHILD_OF).is_some())
 }
 
-/// Whether what is there already may become, or is, a child of `owner`. One of an earlier owner of that name may.
-fn may_adopt(there: &Object, owner: &ObjectRef) -> Result<(), String> {
+/// Whether what is there already may become, or is, a child of the object that is reconciled. One of an earlier object of
+/// that name may.
+fn may_adopt(there: &Object, Behalf { plugin, target: owner, .. }: Behalf<'_>) -> Result<(), String> {
     let whose = match &there.owner {
         Some(had) if *had.name == *owner.key.name() && had.gvk.is_same_kind(&owner.gvk) => return Ok(()),
         Some(other) => format!("a child of {} {}", other.gvk.kind(), other.name),
-        None if there.annotations().contains_key(CHILD_OF) => return Ok(()),
+        None if there.annotations().get(CHILD_OF).is_some_and(|of| **of == *plugin.name) => return Ok(()),
         None => "nobody's child".to_owned(),
     };
     Err(format!("it is there already, and {whose}: it is left alone. Delete it, or name the child otherwise"))

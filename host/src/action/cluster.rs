@@ -109,8 +109,13 @@ impl Cluster {
     }
 
     /// An object as it is now.
-    pub(super) async fn look_up(&self, kind: &Kind, target: &ObjectRef) -> Result<Option<Object>, String> {
-        let author = Author { name: "", account: None, force: false, dry_run: false };
+    pub(super) async fn look_up(
+        &self,
+        account: Option<&ServiceAccount>,
+        kind: &Kind,
+        target: &ObjectRef,
+    ) -> Result<Option<Object>, String> {
+        let author = Author { name: "", account, force: false, dry_run: false };
         let found = self.api(author, kind, &target.key)?.get_opt(target.key.name()).await;
         Ok(found.map_err(|error| explain_action(&error))?.and_then(|raw| raw.into_object(&kind.gvk)))
     }

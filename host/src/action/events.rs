@@ -42,7 +42,8 @@ impl Events {
         object: Option<&Object>,
         note: &Note,
     ) -> Result<(), String> {
-        let voice = (Arc::clone(plugin), account.cloned(), note.note.clone());
+        let text = &note.note[..note.note.floor_char_boundary(MAX_NOTE)];
+        let voice = (Arc::clone(plugin), account.cloned(), text.to_owned());
         let Some(recorder) = self.recorder(&voice)? else { return Ok(()) };
         let about = ObjectReference {
             api_version: Some(target.gvk.api_version().to_owned()),
@@ -55,7 +56,7 @@ impl Events {
         let event = Event {
             type_: if note.warning { EventType::Warning } else { EventType::Normal },
             reason: note.reason.clone(),
-            note: Some(note.note[..note.note.floor_char_boundary(MAX_NOTE)].to_owned()),
+            note: Some(text.to_owned()),
             action: "Reconcile".into(),
             secondary: None,
         };

@@ -1,6 +1,6 @@
 //! Checks what a plugin asks for against what it is granted, all of it before any of it is done. Pure.
 
-use crate::action::plan::Step;
+use crate::action::plan::{Draft, Step};
 use crate::grant::{Grant, Verb};
 use crate::object::{Gvk, ObjectRef};
 
@@ -29,6 +29,15 @@ pub struct Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// Denies what is granted nowhere, before anybody is asked what the kinds are.
+    pub fn check_kinds(&self, draft: &Draft) -> Result<(), Denied> {
+        let mut denied = draft.asks().filter(|(verb, about)| !self.grant.names(*verb, &about.gvk));
+        denied.try_for_each(|(verb, about)| {
+            let place = place_of(&about).or(self.home());
+            self.may(verb, &about.gvk, place, Some(about.key.name())).map(drop)
+        })
+    }
+
     /// Whether all the steps are granted.
     pub fn check(&self, steps: &[Step]) -> Result<(), Denied> {
         steps.iter().try_for_each(|step| {

@@ -15,8 +15,9 @@ pub(super) fn edit(step: &Step, plugin: &str, force: bool) -> Option<Edit> {
         }
         Step::MergePatch(_, patch) => Edit::Patch(Patch::Merge(patch.clone())),
         Step::JsonPatch(_, patch) => Edit::Patch(Patch::Json(patch.clone())),
-        Step::Finalizers(_, finalizers) => {
-            Edit::Patch(Patch::Merge(json!({ "metadata": { "finalizers": finalizers } })))
+        Step::Finalizers(object, finalizers) => {
+            let metadata = json!({"resourceVersion": &*object.resource_version, "finalizers": finalizers});
+            Edit::Patch(Patch::Merge(json!({ "metadata": metadata })))
         }
         Step::Delete { uid, .. } => Edit::Delete { uid: uid.clone() },
         Step::Event(_) => return None,

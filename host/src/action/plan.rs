@@ -98,6 +98,15 @@ impl Draft {
         self.children.is_none() && self.actions.is_empty()
     }
 
+    /// What has to be granted for it, as far as can be told without knowing the kinds.
+    pub fn asks(&self) -> impl Iterator<Item = (Verb, ObjectRef)> {
+        let children = self.children.iter().flatten().filter_map(|body| name_of(body).ok());
+        let children = children.map(|(gvk, namespace, name)| {
+            (Verb::Apply, ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) })
+        });
+        children.chain(self.actions.iter().filter_map(|step| Some((step.verb(), step.target()?.clone()))))
+    }
+
     /// The kinds of objects that it is about.
     pub fn kinds(&self) -> BTreeSet<Gvk> {
         let children = self.children.iter().flatten().filter_map(|body| name_of(body).ok()).map(|(gvk, ..)| gvk);

@@ -79,6 +79,8 @@ impl Cluster {
         // The API server adds the groups of a service account itself.
         config.auth_info.impersonate = Some(account.user());
         config.auth_info.impersonate_groups = None;
+        config.auth_info.impersonate_uid = None;
+        config.auth_info.impersonate_user_extra = None;
         let client = Client::try_from(config)?;
         known.insert(account.clone(), client.clone());
         Ok(client)

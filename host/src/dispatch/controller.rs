@@ -41,7 +41,7 @@ pub(super) struct Duty {
     /// It is called for the owners of the objects of these.
     pub(super) owned: Vec<Arc<Selection>>,
     /// What of these has its finalizer is still its business, also if it is no target any more.
-    pub(super) held: Vec<Arc<Selection>>,
+    pub(super) finalized: Vec<Arc<Selection>>,
     /// Its calls have read from these.
     pub(super) reads: Vec<Arc<Selection>>,
     /// The plugin is gone, and only what it has left behind is looked after.
@@ -51,15 +51,28 @@ pub(super) struct Duty {
 impl Duty {
     /// Of a plugin that does not follow anything yet.
     pub(super) fn new(plugin: Arc<Plugin>) -> Self {
-        let (targets, owned, held, reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { plugin, targets, owned, held, reads, retired: false }
+        let (targets, owned, finalized, reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { plugin, targets, owned, finalized, reads, retired: false }
+    }
+
+    /// Whether an object has the plugin's finalizer, and is none of its targets as far as the object itself tells.
+    pub(super) fn has_left(&self, gvk: &Gvk, object: &Object) -> bool {
+        let has_finalizer = self.plugin.finalizer.as_deref().is_some_and(|finalizer| object.has_finalizer(finalizer));
+        has_finalizer && !self.selects(gvk, object)
+    }
+
+    /// Whether one of the target watches selects that object, in whatever version, as far as the object itself tells.
+    pub(super) fn selects(&self, gvk: &Gvk, object: &Object) -> bool {
+        let mut of_kind = self.targets.iter().filter(|watch| watch.gvk.is_same_kind(gvk));
+        of_kind.any(|watch| watch.selects(object) == Some(true))
     }
 
     pub(super) fn roles(&self) -> impl Iterator<Item = (&Arc<Selection>, Role)> {
         let role = |role| move |watch| (watch, role);
         let (targets, owned) = (self.targets.iter().map(role(Role::Target)), self.owned.iter().map(role(Role::Owned)));
-        let (held, reads) = (self.held.iter().map(role(Role::Held)), self.reads.iter().map(role(Role::Read)));
-        targets.chain(owned).chain(held).chain(reads)
+        let (finalized, reads) =
+            (self.finalized.iter().map(role(Role::Finalized)), self.reads.iter().map(role(Role::Read)));
+        targets.chain(owned).chain(finalized).chain(reads)
     }
 }
 

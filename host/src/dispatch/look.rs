@@ -59,12 +59,32 @@ impl Dispatch {
         peek
     }
 
-    /// Has the controller follow a watch that a call of it wants to read.
-    pub fn follow_to_read(&self, controller: &Arc<Controller>, watch: &Arc<Selection>) {
+    /// Whether a plugin is to be called for an object, as far as the caches and the object itself tell.
+    pub fn selects(&self, plugin: &Plugin, target: &ObjectRef, object: &Object) -> bool {
+        let state = self.read();
+        state.controllers.get(&plugin.name).is_some_and(|controller| {
+            let duty = controller.duty();
+            state.object(&duty.targets, target).is_some() || duty.selects(&target.gvk, object)
+        })
+    }
+
+    /// Has the controller follow a watch that a call of that version wants to read. An error says why it does not.
+    pub fn follow_to_read(
+        &self,
+        controller: &Arc<Controller>,
+        plugin: &Plugin,
+        watch: &Arc<Selection>,
+    ) -> Result<(), &'static str> {
         let mut state = self.write();
-        if !controller.stop.is_cancelled() && controller.add_read(watch) {
+        // What one account may read is no matter of another one's.
+        let same_account = controller.duty().plugin.grant.service_account == plugin.grant.service_account;
+        if controller.stop.is_cancelled() || !same_account {
+            return Err("the plugin is being replaced");
+        }
+        if controller.add_read(watch) {
             self.follow(&mut state, watch, controller, Role::Read);
         }
+        Ok(())
     }
 
     /// Waits until a watch has told what there is, and reads from it. The call for `target` is noted as a reader, so
@@ -72,7 +92,7 @@ impl Dispatch {
     pub async fn read_watch<T>(
         &self,
         controller: &Arc<Controller>,
-        target: &ObjectRef,
+        (plugin, target): (&Plugin, &ObjectRef),
         watch: &Arc<Selection>,
         what: What,
         read: impl Fn(&Cache) -> T,
@@ -97,14 +117,11 @@ impl Dispatch {
                 }
                 watched.is_some()
             };
-            if controller.stop.is_cancelled() {
-                return Err("the plugin is stopping".into());
-            }
             if followed {
                 progressed.await;
             } else {
                 // Nobody was reading from it any more, a moment ago.
-                self.follow_to_read(controller, watch);
+                self.follow_to_read(controller, plugin, watch)?;
             }
         }
     }

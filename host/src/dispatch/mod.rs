@@ -138,7 +138,7 @@ impl Dispatch {
             watched.followers.iter().for_each(|(controller, _)| controller.wake());
             let told: Vec<_> = watched.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect();
             for controller in told {
-                state.wake_held(&controller);
+                state.wake_finalized(&controller);
             }
         }
         state.wake(wakes);
@@ -243,7 +243,10 @@ impl Dispatch {
 
     /// Tells how a call has ended. Returns the delay after which it is tried again, if it is.
     pub fn finish(&self, controller: &Arc<Controller>, target: &ObjectRef, end: End) -> Option<Duration> {
-        let unread = lock(&controller.reads).end_call(target);
+        let is_over = matches!(end, End::Done) && self.read().object(&controller.duty().targets, target).is_none();
+        let mut reads = lock(&controller.reads);
+        let unread = if is_over { reads.forget(target) } else { reads.end_call(target) };
+        drop(reads);
         if !unread.is_empty() {
             self.stop_reading(controller, &unread);
         }
@@ -286,7 +289,7 @@ impl State {
                         controller.add(&target, Priority::Live);
                     }
                 }
-                Wake::Held(controller, target) => self.wake_one_held(&controller, &target),
+                Wake::Finalized(controller, target) => self.wake_one_finalized(&controller, &target),
                 Wake::Owner(controller, namespace, owner) => {
                     for watch in controller.duty().targets.iter().filter(|watch| watch.gvk.is_same_kind(&owner.gvk)) {
                         let Some(watched) = self.watches.get(watch) else { continue };

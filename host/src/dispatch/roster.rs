@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::controller::{Controller, Duty};
-use super::watched::{Role, Watched};
+use super::watched::{Role, Status, Watched};
 use super::{Dispatch, Order, State};
 use crate::object::{Object, ObjectRef};
 use crate::plugin::Plugin;
@@ -25,8 +25,8 @@ impl Dispatch {
         let unselective =
             |watch: &Selection| Selection { namespace: watch.namespace.clone(), ..Selection::all(watch.gvk.clone()) };
         let whole = plugin.watches.iter().filter(|_| plugin.finalizer.is_some()).map(unselective);
-        let held = whole.filter_map(|watch| self.scope.narrow(&watch)).map(Arc::new);
-        let held: Vec<_> = held.filter(|watch| !targets.contains(watch)).collect();
+        let finalized = whole.filter_map(|watch| self.scope.narrow(&watch)).map(Arc::new);
+        let finalized: Vec<_> = finalized.filter(|watch| !targets.contains(watch)).collect();
 
         let mut state = self.write();
         let controller = Arc::clone(
@@ -40,7 +40,7 @@ impl Dispatch {
         let same_account = before.plugin.grant.service_account == plugin.grant.service_account;
         let may_read = |read: &&Arc<Selection>| same_account && plugin.grant.grants_reading(&read.gvk);
         let reads = before.reads.iter().filter(may_read).cloned().collect();
-        let duty = Duty { targets, owned, held, reads, ..Duty::new(plugin) };
+        let duty = Duty { targets, owned, finalized, reads, ..Duty::new(plugin) };
         controller.replace_duty(duty.clone());
 
         for (watch, role) in duty.roles() {
@@ -65,11 +65,14 @@ impl Dispatch {
                 controller.add_all(&watch.gvk, watched.cache.objects(), Priority::Backlog);
             }
         }
+        state.wake_finalized(&controller);
         drop(state);
         // Those that wait for a watch that is no more.
         self.progressed.notify_waiters();
-        let finalizer = duty.plugin.finalizer.as_deref();
-        left.retain(|(_, object)| finalizer.is_some_and(|finalizer| object.has_finalizer(finalizer)));
+        let is_looked_after = |target: &ObjectRef| {
+            duty.finalized.iter().any(|watch| watch.gvk == target.gvk && watch.has_place_for(&target.key))
+        };
+        left.retain(|(target, object)| duty.has_left(&target.gvk, object) && !is_looked_after(target));
         (controller, left.into_iter().map(|(target, _)| target).collect())
     }
 
@@ -136,22 +139,21 @@ impl Dispatch {
 
 impl State {
     /// What has the finalizer of a plugin and is no target of it any more, as far as that can be told by now.
-    pub(super) fn wake_held(&self, controller: &Arc<Controller>) {
+    pub(super) fn wake_finalized(&self, controller: &Arc<Controller>) {
         let duty = controller.duty();
-        let Some(finalizer) = duty.plugin.finalizer.as_deref() else { return };
-        for watch in &duty.held {
+        for watch in &duty.finalized {
             let objects = self.watches.get(watch).into_iter().flat_map(|watched| watched.cache.objects());
-            for object in objects.filter(|object| object.has_finalizer(finalizer)) {
-                self.wake_one_held(controller, &ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() });
+            for object in objects.filter(|object| duty.has_left(&watch.gvk, object)) {
+                self.wake_one_finalized(controller, &ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() });
             }
         }
     }
 
-    pub(super) fn wake_one_held(&self, controller: &Arc<Controller>, target: &ObjectRef) {
+    pub(super) fn wake_one_finalized(&self, controller: &Arc<Controller>, target: &ObjectRef) {
         let duty = controller.duty();
         let mut of_kind = duty.targets.iter().filter(|watch| watch.gvk == target.gvk);
         let is_listed =
-            |watch: &Arc<Selection>| self.watches.get(watch).is_some_and(|watched| watched.cache.is_listed());
+            |watch: &Arc<Selection>| self.watches.get(watch).is_some_and(|watched| watched.status == Status::Listed);
         if of_kind.all(is_listed) && self.object(&duty.targets, target).is_none() {
             controller.add(target, Priority::Backlog);
         }

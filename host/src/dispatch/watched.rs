@@ -46,7 +46,7 @@ pub(super) enum Role {
     /// To be called for the objects whose last call has read of it.
     Read,
     /// To be called for its objects that have the plugin's finalizer and are no targets any more.
-    Held,
+    Finalized,
 }
 
 /// An object that is to be reconciled because another one has changed.
@@ -54,7 +54,7 @@ pub(super) enum Wake {
     /// This one.
     Target(Arc<Controller>, ObjectRef),
     /// This one, which has the plugin's finalizer, if it is no target.
-    Held(Arc<Controller>, ObjectRef),
+    Finalized(Arc<Controller>, ObjectRef),
     /// The owner of an object in that namespace.
     Owner(Arc<Controller>, Option<Box<str>>, Owner),
 }
@@ -98,7 +98,7 @@ impl Watched {
             Written::Gone(key, uid) => cache.wrote_end(key, uid, told),
             Written::Object(object) => match selection.selects(object) {
                 Some(true) => cache.wrote(object.clone(), told),
-                Some(false) => cache.wrote_end(&object.key, &object.uid, told),
+                Some(false) => cache.wrote_unselected(&object.key, &object.resource_version, told),
                 // The API server knows; what was selected may well be so still.
                 None if cache.get(&object.key).is_some() => cache.wrote(object.clone(), told),
                 None => {}
@@ -125,12 +125,11 @@ fn tell(
                 let owners = versions().filter_map(|object: &Object| object.owner.as_deref());
                 wakes.extend(owners.map(|owner| Wake::Owner(Arc::clone(controller), namespace(), owner.clone())));
             }
-            Role::Held => {
-                let finalizer = controller.duty().plugin.finalizer.clone();
-                let has = |object: &Object| finalizer.is_some_and(|finalizer| object.has_finalizer(&finalizer));
-                if change.after.is_some_and(has) {
+            Role::Finalized => {
+                let duty = controller.duty();
+                if change.after.is_some_and(|object| duty.has_left(&selection.gvk, object)) {
                     let target = ObjectRef { gvk: selection.gvk.clone(), key: change.key.clone() };
-                    wakes.push(Wake::Held(Arc::clone(controller), target));
+                    wakes.push(Wake::Finalized(Arc::clone(controller), target));
                 }
             }
             Role::Read => {

@@ -108,7 +108,7 @@ pub enum Namespaces {
     OfTarget,
     /// In these, at least one, wherever the object is that is reconciled.
     Named(Vec<String>),
-    /// Everywhere, and for objects that are in no namespace.
+    /// Everywhere.
     All,
 }
 
@@ -132,8 +132,7 @@ impl Grant {
     /// being in itself, as it does for Kubernetes' own authorizers; any other cluster-scoped object has none. `home` is
     /// the same of the object that is reconciled.
     ///
-    /// What has no namespace is permitted by a rule for all namespaces, and by one for that of the reconciled object
-    /// if that one has none either. A list without a namespace never is by the latter: it too could span them all.
+    /// What has no namespace is limited by its kind alone.
     pub fn rule_for(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, home: Option<&str>) -> Option<&Rule> {
         let mut permitting = self.rules.iter().filter(|rule| rule.permits(verb, gvk, namespace, home));
         let first = permitting.next()?;
@@ -144,6 +143,11 @@ impl Grant {
     pub fn grants_reading(&self, gvk: &Gvk) -> bool {
         let reads = |rule: &Rule| rule.verbs.iter().any(|verb| matches!(verb, Verb::Get | Verb::List));
         self.rules.iter().filter(|rule| reads(rule)).any(|rule| rule.kinds().any(|kind| kind == *gvk))
+    }
+
+    /// Whether it grants that about objects of that kind anywhere.
+    pub fn names(&self, verb: Verb, gvk: &Gvk) -> bool {
+        self.rules.iter().any(|rule| rule.verbs.contains(&verb) && rule.kinds().any(|kind| kind == *gvk))
     }
 
     /// The kinds that it grants something about.

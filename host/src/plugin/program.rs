@@ -18,7 +18,7 @@ use crate::selector::Selection;
 pub struct Plugin {
     /// The name of its file, without `.wasm`.
     pub name: Arc<str>,
-    /// Of its file, and of its grant file where it has one.
+    /// Of its file, the grant file left out.
     pub digest: Digest,
     /// The operator's word on it.
     pub grant: Arc<Grant>,

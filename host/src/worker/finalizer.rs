@@ -42,8 +42,8 @@ impl Workshop {
                 now.unwrap_or_else(|| Arc::clone(told))
             }
             // Told as gone, it may be there, and not be selected any more.
-            None => match self.applier.look_up(&work.target).await.map_err(Failed::LookUp)? {
-                Some(object) if self.dispatch.target(&work.target, plugin).is_none() => object,
+            None => match self.applier.look_up(&work.target, None).await.map_err(Failed::LookUp)? {
+                Some(object) if !self.dispatch.selects(plugin, &work.target, &object) => object,
                 // It is gone, or selected again.
                 _ => return Ok(()),
             },
@@ -100,5 +100,15 @@ fn how_to_free(target: &ObjectRef, object: &Object, finalizer: &str) -> String {
     let namespace = target.key.namespace().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
     let others: Vec<_> = object.finalizers.iter().filter(|other| ***other != *finalizer).collect();
     let patch = json!({ "metadata": { "finalizers": others } });
-    format!("kubectl patch {resource} {}{namespace} --type=merge -p '{patch}'", target.key.name())
+    format!(
+        "kubectl patch {resource} {}{namespace} --type=merge -p {}",
+        quoted(target.key.name()),
+        quoted(&patch.to_string())
+    )
+}
+
+/// As one word for a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -2,7 +2,7 @@
 
 mod finalizer;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -148,6 +148,7 @@ impl Workshop {
             plugin: Arc::clone(&plugin),
             target: target.clone(),
             denied: Mutex::default(),
+            opened: AtomicUsize::new(0),
         });
         let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
@@ -173,10 +174,11 @@ impl Workshop {
         if draft.is_empty() {
             return Ok(Changes::new());
         }
+        Ask { plugin: &plugin.name, grant: &plugin.grant, target }.check_kinds(&draft)?;
         let kinds = self.applier.kinds(&draft).await.map_err(Failed::LookUp)?;
         let object = match object {
             // It may be there, and not be selected any more; then it has children.
-            None if draft.names_children() => self.applier.look_up(target).await.map_err(Failed::LookUp)?,
+            None if draft.names_children() => self.applier.look_up(target, None).await.map_err(Failed::LookUp)?,
             object => object.clone(),
         };
         let uid = object.as_ref().map_or("", |object| &object.uid);
@@ -237,7 +239,7 @@ impl Workshop {
             None if self.repeat == Repeat::Never => "not trying again".to_owned(),
             None => "not trying again until it changes".to_owned(),
         };
-        let reason = shortened(failed.to_string());
+        let reason = shortened(&failed.to_string());
         let (name, kind, object) = (&*plugin.name, target.gvk.kind(), &target.key);
         tracing::warn!(plugin = name, kind, %object, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
         if let Failed::Denied(denied) = failed {
@@ -293,14 +295,19 @@ impl From<&Result<Done, Failed>> for ReconcileResult {
     }
 }
 
-/// Without what would flood the log.
-fn shortened(mut reason: String) -> String {
+/// Without what would flood the log, or pass for another line of it.
+fn shortened(reason: &str) -> String {
     const MAX_BYTES: usize = 4096;
-    if reason.len() > MAX_BYTES {
-        reason.truncate(reason.floor_char_boundary(MAX_BYTES));
-        reason.push_str(" ...");
+    let (kept, more) = if reason.len() > MAX_BYTES {
+        (&reason[..reason.floor_char_boundary(MAX_BYTES)], " ...")
+    } else {
+        (reason, "")
+    };
+    let mut text = String::with_capacity(kept.len() + more.len());
+    for c in kept.chars() {
+        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
     }
-    reason
+    text + more
 }
 
 /// To a precision that people want to read.

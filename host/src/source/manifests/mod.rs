@@ -141,9 +141,9 @@ impl Manifests {
     pub(super) async fn watch(&self, selection: &Selection, span: Span, mut deliver: impl FnMut(Update)) {
         self.read.wait().await;
         let (sender, mut events) = mpsc::unbounded_channel();
-        let (kind, objects) = self.lock().add_watch(selection, sender);
-        deliver(Update::Found(kind));
+        deliver(Update::Found(self.kind(&selection.gvk)));
         deliver(Update::Event(Event::Init));
+        let objects = self.lock().add_watch(selection, sender);
         for object in objects {
             deliver(Update::Event(Event::InitApply(object)));
         }
@@ -310,13 +310,13 @@ impl State {
         }
     }
 
-    fn add_watch(&mut self, selection: &Selection, events: mpsc::UnboundedSender<Event>) -> (Kind, Vec<Object>) {
+    fn add_watch(&mut self, selection: &Selection, events: mpsc::UnboundedSender<Event>) -> Vec<Object> {
         let of_kind = self.store.iter().filter(|(target, _)| target.gvk == selection.gvk);
         let selected = of_kind.filter_map(|(target, fields)| selected(selection, target, fields));
         let objects: Vec<_> = selected.collect();
         let known = objects.iter().map(|object| object.key.clone()).collect();
         self.watches.push(Watch { selection: selection.clone(), known, events });
-        (self.kinds.kind(&selection.gvk), objects)
+        objects
     }
 
     /// Tells those that watch what has changed.
