@@ -3,7 +3,7 @@
 //! After the leaves, the modules stand in the order in which an object goes through them. Each uses only those before it.
 //!
 //! ```text
-//! source ──► cache ──► queue, one per plugin ──► worker: plugin call ──► guard ──► output
+//! source ──► cache ──► queue, one per plugin ──► worker: plugin call ──► guard ──► apply
 //!               └─── dispatch ───┘                 ▲
 //! plugin folder ──► plugin::Reload ──► supervisor ─┘
 //! ```

@@ -69,7 +69,8 @@ impl CallReader {
     }
 
     async fn read_list(&self, wanted: Selection) -> Result<Vec<Arc<Object>>, String> {
-        self.check_kind(Verb::List, &wanted.gvk, wanted.namespace.as_deref(), None)?;
+        // Whether it is in namespaces is not known yet.
+        self.check_kind(Verb::List, &wanted.gvk, wanted.namespace.as_deref().or(Some("*")), None)?;
         let kind = self.source.kind(&wanted.gvk).await?;
         let namespace = wanted.namespace.filter(|_| kind.namespaced);
         let is_placed = kind.namespaced || guard::is_namespace(&wanted.gvk);

@@ -247,6 +247,25 @@ fn a_new_file_starts_and_a_removed_one_stops_after_its_call() {
 }
 
 #[test]
+fn a_file_that_is_back_during_a_call_from_before_waits_for_its_end() {
+    let place = Workplace::new();
+    let path = place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "nap"));
+    let host = place.run(&[]);
+    host.log("is in force");
+    host.log("version-0001 begins default/a");
+    fs::remove_file(path).unwrap();
+    host.log("stopped: its file is gone");
+    place.plugin("probe", &plugins::probe(2));
+    host.log("is in force");
+    host.line_with("version-0002 default/a nap");
+    let calls: Vec<_> = host.stop().messages().into_iter().filter(|line| line.starts_with("version-")).collect();
+    let order =
+        ["0001 begins", "0001 ends", "0002 begins", "0002 ends"].map(|call| format!("version-{call} default/a"));
+    assert_eq!(calls, order);
+}
+
+#[test]
 fn a_renamed_file_is_a_new_plugin() {
     let (place, host) = running();
     fs::rename(place.plugins.join("print-containers.wasm"), place.plugins.join("renamed.wasm")).unwrap();
