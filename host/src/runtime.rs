@@ -26,7 +26,7 @@ use crate::tasks::Tasks;
 use crate::watches;
 use crate::worker::{Repeat, Workshop};
 
-/// How long what plugins printed may take to be read, after the last call.
+/// How long it may take, after the last call, to do what it asked for and to have read what it printed.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Runs the host until `stop` is cancelled or, if it is to run once, until everything there is has been reconciled.
@@ -116,11 +116,13 @@ pub async fn run(
         drained.wait().await;
         ended
     };
-    // A call takes no longer than it may; what takes longer is somebody who does not read what plugins print.
+    // A call takes no longer than it may.
     if let Ok(ended) = tokio::time::timeout(config.limits.wall + DRAIN_TIME, drained).await {
         ended?;
     } else {
-        tracing::warn!("what plugins printed is not read by anybody, and some of it is lost");
+        tracing::warn!(
+            "given up: what plugins printed is not read by anybody, or the API server does not answer what they asked for"
+        );
     }
     Ok(summary())
 }

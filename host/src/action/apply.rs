@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cluster::Author;
 use super::events::Events;
@@ -18,6 +19,9 @@ use crate::output::Output;
 use crate::plugin::Plugin;
 use crate::source::Source;
 use crate::source::manifests::Edited;
+
+/// How long a step may take. The API server gives webhooks less, and answers by then.
+const STEP_TIME: Duration = Duration::from_secs(30);
 
 /// Does what plugins ask for.
 pub struct Applier {
@@ -103,7 +107,8 @@ impl Applier {
     pub async fn carry_out(&self, behalf: Behalf<'_>, steps: &[Step]) -> Result<Changes, ActionError> {
         let mut changes = Changes::new();
         for step in steps {
-            let done = self.step(behalf, step, &mut changes).await;
+            let done = tokio::time::timeout(STEP_TIME, self.step(behalf, step, &mut changes)).await;
+            let done = done.unwrap_or_else(|_| Err(format!("there was no answer in {} s", STEP_TIME.as_secs())));
             let result = match &done {
                 Ok(()) if self.is_dry_run_for(behalf.plugin) => ActionResult::dry_run,
                 Ok(()) => ActionResult::done,
