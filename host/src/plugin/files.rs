@@ -1,6 +1,6 @@
 //! The files of a plugin: its `.wasm` file, and the grant file beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,15 +68,29 @@ pub(super) fn parse_grant(path: PathBuf, bytes: Option<Vec<u8>>) -> Result<Grant
     grant.map_err(|reason| LoadError::Grant { path, reason })
 }
 
-/// The plugin files in the folder by the names of their plugins. Hidden ones are not looked at.
-pub(super) fn list(folder: &Path) -> io::Result<BTreeMap<Arc<str>, PathBuf>> {
-    let mut paths = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".wasm"));
-        if let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with('.')) {
-            paths.insert(name.into(), path);
+/// What there is in a plugin folder. Hidden files are not looked at.
+#[derive(Default)]
+pub(super) struct Listing {
+    /// The plugin files by the names of their plugins.
+    pub(super) plugins: BTreeMap<Arc<str>, PathBuf>,
+    /// Files that look like grant files, and have no plugin beside them.
+    pub(super) lonely: BTreeSet<PathBuf>,
+}
+
+impl Listing {
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        let mut listing = Self::default();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let named = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.rsplit_once('.'));
+            match named.filter(|(name, _)| !name.is_empty() && !name.starts_with('.')) {
+                Some((name, "wasm")) => drop(listing.plugins.insert(name.into(), path)),
+                Some((_, "yaml" | "yml")) => drop(listing.lonely.insert(path)),
+                _ => {}
+            }
         }
+        let of_plugins: Vec<_> = listing.plugins.values().map(|path| path.with_extension("yaml")).collect();
+        listing.lonely.retain(|path| !of_plugins.contains(path));
+        Ok(listing)
     }
-    Ok(paths)
 }

@@ -4,7 +4,7 @@
 //! decided by the digests of their bytes. What cannot be loaded takes nothing away: the version in force stays, and the
 //! failure is told once, when the files have been at rest for a while, because one may only be half written.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::files::{PairSignature, Unreadable, Version, list, parse_grant, read_pair};
+use super::files::{Listing, PairSignature, Unreadable, Version, parse_grant, read_pair};
 use super::load::{LoadError, Loader};
 use super::program::Plugin;
 use crate::digest::Digest;
-use crate::folder::{Depth, FolderWatch, Timing};
+use crate::folder::{Depth, FolderWatch, Signature, Timing};
 
 /// How long a file that cannot be loaded must have been at rest before that is told.
 pub const BROKEN_GRACE: Duration = Duration::from_secs(2);
@@ -56,6 +56,8 @@ pub struct Reload {
     generation: u64,
     started: bool,
     folder_missing: bool,
+    /// What was said to be no plugin's grant file.
+    lonely: BTreeSet<PathBuf>,
     changes: mpsc::Sender<Change>,
 }
 
@@ -126,6 +128,7 @@ impl Reload {
             generation: 0,
             started: false,
             folder_missing: false,
+            lonely: BTreeSet::new(),
             changes,
         })
     }
@@ -161,16 +164,16 @@ impl Reload {
     /// Looks for what is new, changed or gone. Files that are `open` are being written and left for later.
     async fn look(&mut self, open: &HashSet<PathBuf>) -> Result<(), Ending> {
         let folder = self.watch.path();
-        let paths = match list(folder) {
-            Ok(paths) => {
+        let Listing { plugins: paths, lonely } = match Listing::of(folder) {
+            Ok(listing) => {
                 self.folder_missing = false;
-                paths
+                listing
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !std::mem::replace(&mut self.folder_missing, true) {
                     tracing::warn!("there is no plugin folder {}: waiting for it", folder.display());
                 }
-                BTreeMap::new()
+                Listing::default()
             }
             Err(error) => {
                 tracing::warn!(
@@ -180,6 +183,7 @@ impl Reload {
                 return Ok(());
             }
         };
+        self.tell_of_lonely(lonely);
         let gone: Vec<_> = self.files.keys().filter(|name| !paths.contains_key(*name)).cloned().collect();
         for name in gone {
             if self.files.remove(&name).is_some_and(|file| file.in_force.is_some()) {
@@ -199,6 +203,24 @@ impl Reload {
             }
         }
         Ok(())
+    }
+
+    /// Says of grant files that they are no plugin's, once each, when they have been there for a while: the plugin may be
+    /// on its way.
+    fn tell_of_lonely(&mut self, mut lonely: BTreeSet<PathBuf>) {
+        let has_come_to_stay = |path: &PathBuf| Signature::of(path).is_ok_and(|file| file.age() >= BROKEN_GRACE);
+        lonely.retain(|path| self.lonely.contains(path) || has_come_to_stay(path));
+        for path in lonely.difference(&self.lonely) {
+            let plugin = path.with_extension("wasm");
+            let right = path.with_extension("yaml");
+            tracing::warn!(
+                "{} has no effect: a grant file stands beside its plugin, as {} beside {}",
+                path.display(),
+                right.display(),
+                plugin.display(),
+            );
+        }
+        self.lonely = lonely;
     }
 
     /// Begins to read a file and, if it is not in force, to load it.

@@ -62,6 +62,16 @@ fn a_misspelt_grant_file_is_refused_with_the_line_and_takes_over_when_it_is_righ
 }
 
 #[test]
+fn a_grant_file_without_a_plugin_of_its_name_is_told_of() {
+    let place = probe_with("");
+    place.grant("prob", "concurrency: 2\n");
+    let host = place.run(&["--poll-interval", "100ms"]);
+    let told = host.log("prob.yaml has no effect");
+    assert!(told["message"].as_str().unwrap().contains("prob.wasm"), "{told}");
+    host.stop();
+}
+
+#[test]
 fn a_grant_file_that_grants_less_or_is_gone_narrows_at_once() {
     let place = probe_with(&format!("grants:\n{APPLY}{GET}"));
     place.object(&probe("gets", "get"));
