@@ -53,6 +53,19 @@ pub fn check_object_name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether these say of which kind and in which namespace objects are.
+pub fn check_place(api_version: &str, kind: &str, namespace: Option<&str>) -> Result<(), String> {
+    check_api_version(api_version)?;
+    check_kind(kind)?;
+    namespace.map_or(Ok(()), check_namespace)
+}
+
+/// Whether these name an object.
+pub fn check_object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Result<(), String> {
+    check_place(api_version, kind, namespace)?;
+    check_object_name(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

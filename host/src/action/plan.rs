@@ -224,7 +224,7 @@ fn step(action: &Action, owner: &ObjectRef) -> Result<Step, String> {
         Ok(Step::Apply { target: ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) }, body, part })
     };
     let target = |named: &crate::plugin::ObjectRef| {
-        check_names(&named.api_version, &named.kind, named.namespace.as_deref(), &named.name)?;
+        names::check_object(&named.api_version, &named.kind, named.namespace.as_deref(), &named.name)?;
         let gvk = Gvk::new(&named.api_version, &named.kind);
         Ok::<_, String>(ObjectRef { gvk, key: ObjectKey::new(named.namespace.as_deref(), &named.name) })
     };
@@ -276,14 +276,6 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
 }
 
-/// Whether these name an object, and nothing else by way of the URL that is made of them.
-fn check_names(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Result<(), String> {
-    names::check_api_version(api_version)?;
-    names::check_kind(kind)?;
-    namespace.map_or(Ok(()), names::check_namespace)?;
-    names::check_object_name(name)
-}
-
 /// Kind, namespace and name.
 fn name_of(body: &Map<String, Value>) -> Result<(Gvk, Option<String>, String), String> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -293,7 +285,7 @@ fn name_of(body: &Map<String, Value>) -> Result<(Gvk, Option<String>, String), S
     let kind = text(body.get("kind")).ok_or("it has no kind")?;
     let name = member("name").ok_or("it has no metadata.name")?;
     let namespace = member("namespace");
-    check_names(&api_version, &kind, namespace.as_deref(), &name)?;
+    names::check_object(&api_version, &kind, namespace.as_deref(), &name)?;
     Ok((Gvk::new(&api_version, &kind), namespace, name))
 }
 

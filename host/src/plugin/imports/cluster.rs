@@ -11,10 +11,7 @@ use crate::selector::Selection;
 
 impl Host for Guest {
     async fn get(&mut self, target: ObjectRef) -> Result<Option<Json>, String> {
-        names::check_api_version(&target.api_version)?;
-        names::check_kind(&target.kind)?;
-        target.namespace.as_deref().map_or(Ok(()), names::check_namespace)?;
-        names::check_object_name(&target.name)?;
+        names::check_object(&target.api_version, &target.kind, target.namespace.as_deref(), &target.name)?;
         let gvk = Gvk::new(&target.api_version, &target.kind);
         let key = ObjectKey::new(target.namespace.as_deref(), &target.name);
         let found = self.reader()?.get(object::ObjectRef { gvk, key }).await?;
@@ -39,9 +36,7 @@ impl TryFrom<&Watch> for Selection {
     type Error = String;
 
     fn try_from(watch: &Watch) -> Result<Self, String> {
-        names::check_api_version(&watch.api_version)?;
-        names::check_kind(&watch.kind)?;
-        watch.namespace.as_deref().map_or(Ok(()), names::check_namespace)?;
+        names::check_place(&watch.api_version, &watch.kind, watch.namespace.as_deref())?;
         Ok(Self {
             gvk: Gvk::new(&watch.api_version, &watch.kind),
             namespace: watch.namespace.as_deref().map(Box::from),
