@@ -81,11 +81,9 @@ async fn kind(cluster: &Cluster, gvk: &Gvk) -> Kind {
 }
 
 fn rules(needs: &[Need]) -> String {
-    let mut needs = needs.to_vec();
-    needs.sort();
     let rule = |need: &Need| match &need.scope {
         rbac::Scope::Cluster => rule_yaml(need),
         rbac::Scope::Namespace(namespace) => format!("{} in namespace {namespace}", rule_yaml(need)),
     };
-    rbac::merged(&needs).iter().map(rule).collect::<Vec<_>>().join("; ")
+    rbac::merged(needs).iter().map(rule).collect::<Vec<_>>().join("; ")
 }

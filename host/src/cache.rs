@@ -116,7 +116,7 @@ impl Cache {
     }
 
     /// Takes in what the host has written.
-    pub fn wrote(&mut self, object: Object, changed: impl FnMut(Change<'_>)) {
+    pub fn wrote(&mut self, object: &Arc<Object>, changed: impl FnMut(Change<'_>)) {
         let overtaken = match self.objects.get(&object.key) {
             Some(known) => !is_older(&known.resource_version, &object.resource_version),
             // It has come and gone again.
@@ -161,24 +161,24 @@ impl Cache {
         };
         if !is_overtaken {
             self.written.remove(&object.key);
-            self.put(object, changed);
+            self.put(&Arc::new(object), changed);
         }
     }
 
-    fn put(&mut self, object: Object, mut changed: impl FnMut(Change<'_>)) {
+    fn put(&mut self, object: &Arc<Object>, mut changed: impl FnMut(Change<'_>)) {
         let known = self.objects.get(&object.key);
-        if known.is_some_and(|known| known.is_same_version(&object)) {
+        if known.is_some_and(|known| known.is_same_version(object)) {
             return;
         }
-        let (key, object) = (object.key.clone(), Arc::new(object));
-        let before = self.objects.insert(key.clone(), Arc::clone(&object));
+        let key = object.key.clone();
+        let before = self.objects.insert(key.clone(), Arc::clone(object));
         if let Some(index) = &mut self.by_owner {
             if let Some(before) = &before {
                 unindex(index, before);
             }
-            enter(index, &object);
+            enter(index, object);
         }
-        changed(Change { key: &key, before: before.as_deref(), after: Some(&object) });
+        changed(Change { key: &key, before: before.as_deref(), after: Some(object) });
     }
 
     fn remove(&mut self, key: &ObjectKey, changed: &mut impl FnMut(Change<'_>)) {
@@ -279,7 +279,7 @@ mod tests {
 
     fn wrote(cache: &mut Cache, object: Object) -> bool {
         let mut changes = false;
-        cache.wrote(object, |_| changes = true);
+        cache.wrote(&Arc::new(object), |_| changes = true);
         changes
     }
 

@@ -37,10 +37,10 @@ type Verbs<'a> = BTreeMap<(&'a str, &'a str), BTreeSet<&'static str>>;
 ///
 /// The same needs, in whatever order and however often, give the same text. It grants no right twice.
 pub fn manifests(needs: &[Need], account: (&str, &str), role_name: &str) -> String {
+    let needs = merged(needs);
     let mut scopes: BTreeMap<&Scope, Verbs<'_>> = BTreeMap::new();
-    for need in needs {
-        let verbs = scopes.entry(&need.scope).or_default().entry((&need.group, &need.resource)).or_default();
-        verbs.extend(&need.verbs);
+    for need in &needs {
+        scopes.entry(&need.scope).or_default().insert((&need.group, &need.resource), need.verbs.clone());
     }
     let everywhere = scopes.remove(&Scope::Cluster).unwrap_or_default();
     let mut text = role_and_binding(None, &rules(&everywhere), account, role_name);
@@ -56,7 +56,7 @@ pub fn manifests(needs: &[Need], account: (&str, &str), role_name: &str) -> Stri
     text
 }
 
-/// The same needs, with all verbs for one resource in one of them.
+/// The same needs in their order, with all verbs for one resource in one of them.
 pub fn merged(needs: &[Need]) -> Vec<Need> {
     let mut merged: BTreeMap<(&Scope, &str, &str), BTreeSet<&'static str>> = BTreeMap::new();
     for need in needs {

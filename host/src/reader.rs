@@ -102,8 +102,7 @@ impl CallReader {
     }
 
     fn check(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<(), String> {
-        let ask = Ask { plugin: &self.plugin.name, grant: &self.plugin.grant, target: &self.target };
-        ask.may(verb, gvk, namespace, name).map(drop).map_err(|denied| {
+        Ask::of(&self.plugin, &self.target).may(verb, gvk, namespace, name).map(drop).map_err(|denied| {
             let text = denied.to_string();
             self.denied.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(denied);
             text
@@ -111,8 +110,7 @@ impl CallReader {
     }
 
     fn may_read_all(&self, verb: Verb, gvk: &Gvk) -> bool {
-        let ask = Ask { plugin: &self.plugin.name, grant: &self.plugin.grant, target: &self.target };
-        ask.may(verb, gvk, Some("*"), None).is_ok()
+        self.plugin.grant.rule_for(verb, gvk, Some("*"), None).is_some()
     }
 
     /// The watch that answers, started if this is the first read of it.

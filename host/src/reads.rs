@@ -86,6 +86,11 @@ impl Reads {
         unread
     }
 
+    /// Whether nobody has read anything.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
     /// Whether anybody has read from that watch.
     pub fn has_readers(&self, watch: &Selection) -> bool {
         self.readers.contains_key(watch)

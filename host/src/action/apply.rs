@@ -14,7 +14,7 @@ use crate::diff;
 use crate::dispatch::{Dispatch, Peek, Written};
 use crate::grant::{Mode, ServiceAccount, Verb};
 use crate::metrics::{ActionResult, Metrics};
-use crate::object::{Gvk, Kind, Object, ObjectRef, Part};
+use crate::object::{Gvk, Kind, Object, ObjectRef};
 use crate::output::Output;
 use crate::plugin::Plugin;
 use crate::source::Source;
@@ -240,10 +240,9 @@ fn may_adopt(there: &Object, Behalf { plugin, target: owner, .. }: Behalf<'_>) -
 
 /// Whether an apply may take fields over from others.
 fn may_force(behalf: Behalf<'_>, step: &Step) -> bool {
-    let Step::Apply { target, part, .. } = step else { return false };
-    let verb = if *part == Part::Main { Verb::Apply } else { Verb::ApplyStatus };
-    let ask = Ask { plugin: &behalf.plugin.name, grant: &behalf.plugin.grant, target: behalf.target };
-    ask.may(verb, &target.gvk, place_of(target), None).unwrap_or(false)
+    let Step::Apply { target, .. } = step else { return false };
+    let ask = Ask::of(behalf.plugin, behalf.target);
+    ask.may(step.verb(), &target.gvk, place_of(target), None).unwrap_or(false)
 }
 
 /// What was changed of an object, if it is one that is watched, and if anything was.

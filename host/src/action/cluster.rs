@@ -1,13 +1,15 @@
 //! Actions on the objects of a cluster.
 
+use std::sync::Arc;
+
 use either::Either;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::Status;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::guard::is_namespace;
-use super::plan::Step;
+use super::plan::{Step, finalizers_patch};
 use crate::cluster::{Cluster, explain};
 use crate::dispatch::Written;
 use crate::grant::ServiceAccount;
@@ -64,8 +66,7 @@ impl Cluster {
                 api.patch(name, &author.patch_params(), &Patch::<Value>::Json(patch.clone())).await
             }
             Step::Finalizers(object, finalizers) => {
-                let metadata = json!({"resourceVersion": &*object.resource_version, "finalizers": finalizers});
-                let patch = Patch::Merge(json!({ "metadata": metadata }));
+                let patch = Patch::Merge(finalizers_patch(object, finalizers));
                 match api.patch(name, &author.patch_params(), &patch).await {
                     // The last finalizer is gone, and the object with it.
                     Err(kube::Error::Api(status)) if status.code == 404 && finalizers.is_empty() => {
@@ -164,7 +165,7 @@ fn written(object: Object, kind: &Kind) -> Written {
     if object.deleting && object.finalizers.is_empty() && !waits {
         Written::Gone(object.key, object.uid)
     } else {
-        Written::Object(object)
+        Written::Object(Arc::new(object))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::action::plan::{Draft, Step};
 use crate::grant::{Grant, Verb};
 use crate::object::{Gvk, ObjectRef};
+use crate::plugin::Plugin;
 
 /// A plugin asked for what it is not granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,12 +29,17 @@ pub struct Ask<'a> {
     pub target: &'a ObjectRef,
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
+    /// About what that plugin may do in a call for that object.
+    pub fn of(plugin: &'a Plugin, target: &'a ObjectRef) -> Self {
+        Self { plugin: &plugin.name, grant: &plugin.grant, target }
+    }
+
     /// Denies what is granted nowhere, before anybody is asked what the kinds are.
     pub fn check_kinds(&self, draft: &Draft) -> Result<(), Denied> {
         let mut denied = draft.asks().filter(|(verb, about)| !self.grant.names(*verb, &about.gvk));
         denied.try_for_each(|(verb, about)| {
-            let place = place_of(&about).or(self.home());
+            let place = place_of(about).or(self.home());
             self.may(verb, &about.gvk, place, Some(about.key.name())).map(drop)
         })
     }

@@ -1,8 +1,10 @@
 //! Actions on manifests, as edits of what is in memory. Pure.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use super::plan::Step;
+use serde_json::Value;
+
+use super::plan::{Step, finalizers_patch};
 use crate::dispatch::Written;
 use crate::object::{Gvk, Object, ObjectRef};
 use crate::source::manifests::{Edit, Patch};
@@ -15,10 +17,7 @@ pub(super) fn edit(step: &Step, plugin: &str, force: bool) -> Option<Edit> {
         }
         Step::MergePatch(_, patch) => Edit::Patch(Patch::Merge(patch.clone())),
         Step::JsonPatch(_, patch) => Edit::Patch(Patch::Json(patch.clone())),
-        Step::Finalizers(object, finalizers) => {
-            let metadata = json!({"resourceVersion": &*object.resource_version, "finalizers": finalizers});
-            Edit::Patch(Patch::Merge(json!({ "metadata": metadata })))
-        }
+        Step::Finalizers(object, finalizers) => Edit::Patch(Patch::Merge(finalizers_patch(object, finalizers))),
         Step::Delete { uid, .. } => Edit::Delete { uid: uid.clone() },
         Step::Event(_) => return None,
     })
@@ -27,7 +26,7 @@ pub(super) fn edit(step: &Step, plugin: &str, force: bool) -> Option<Edit> {
 /// What an edit has made of an object, of which both sides are as JSON.
 pub(super) fn written(target: &ObjectRef, before: Option<&str>, after: Option<Object>) -> Option<(Gvk, Written)> {
     let written = match (after, before) {
-        (Some(object), _) => Written::Object(object),
+        (Some(object), _) => Written::Object(Arc::new(object)),
         (None, Some(before)) => {
             let before: Value = serde_json::from_str(before).ok()?;
             let uid = before.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();

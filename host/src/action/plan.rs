@@ -65,8 +65,9 @@ pub struct Invalid {
 /// What a plugin answered, taken apart.
 #[derive(Debug)]
 pub struct Draft {
-    /// None: the children are left as they are.
-    children: Option<Vec<Map<String, Value>>>,
+    /// What they are called, with the namespace that they name, and all that is said of them. None: the children are left
+    /// as they are.
+    children: Option<Vec<(ObjectRef, Map<String, Value>)>>,
     actions: Vec<Step>,
 }
 
@@ -74,16 +75,12 @@ impl Draft {
     /// Takes apart what was answered for an object of the name `target`.
     pub fn of(outcome: &Outcome, target: &ObjectRef) -> Result<Self, Invalid> {
         let child = |(number, text): (usize, &String)| {
-            let invalid = |reason| Invalid { what: format!("child {}", number + 1), reason };
-            let body = object(text).map_err(invalid)?;
-            name_of(&body).map_err(invalid)?;
-            Ok(body)
+            let child = object(text).and_then(|body| Ok((name_of(&body)?, body)));
+            child.map_err(|reason| Invalid::child(number, reason))
         };
         let children = outcome.children.as_ref();
         let children = children.map(|children| children.iter().enumerate().map(child).collect::<Result<_, _>>());
-        let action = |(number, action): (usize, &Action)| {
-            step(action, target).map_err(|reason| Invalid { what: format!("action {}", number + 1), reason })
-        };
+        let action = |(number, action)| step(action, target).map_err(|reason| Invalid::action(number, reason));
         let actions = outcome.actions.iter().enumerate().map(action).collect::<Result<_, _>>()?;
         Ok(Self { children: children.transpose()?, actions })
     }
@@ -99,19 +96,14 @@ impl Draft {
     }
 
     /// What has to be granted for it, as far as can be told without knowing the kinds.
-    pub fn asks(&self) -> impl Iterator<Item = (Verb, ObjectRef)> {
-        let children = self.children.iter().flatten().filter_map(|body| name_of(body).ok());
-        let children = children.map(|(gvk, namespace, name)| {
-            (Verb::Apply, ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) })
-        });
-        children.chain(self.actions.iter().filter_map(|step| Some((step.verb(), step.target()?.clone()))))
+    pub fn asks(&self) -> impl Iterator<Item = (Verb, &ObjectRef)> {
+        let children = self.children.iter().flatten().map(|(child, _)| (Verb::Apply, child));
+        children.chain(self.actions.iter().filter_map(|step| Some((step.verb(), step.target()?))))
     }
 
     /// The kinds of objects that it is about.
     pub fn kinds(&self) -> BTreeSet<Gvk> {
-        let children = self.children.iter().flatten().filter_map(|body| name_of(body).ok()).map(|(gvk, ..)| gvk);
-        let targets = self.actions.iter().filter_map(Step::target).map(|target| target.gvk.clone());
-        children.chain(targets).collect()
+        self.asks().map(|(_, about)| about.gvk.clone()).collect()
     }
 
     /// The steps to do: first the children, then the removal of those that there are no more, then the rest.
@@ -119,64 +111,29 @@ impl Draft {
     /// `controlled` are the objects that the target controls, as far as they are known; `kinds` has every kind that
     /// [`Draft::kinds`] names.
     pub fn place(
-        mut self,
+        self,
         plugin: &str,
         owner: &ObjectRef,
         object: Option<&Object>,
         controlled: &[(ObjectRef, Arc<Object>)],
         kinds: &BTreeMap<Gvk, Kind>,
     ) -> Result<Vec<Step>, Invalid> {
-        let mut steps = Vec::new();
-        if let Some(children) = self.children.take() {
-            let invalid = |what: String, reason: &str| Invalid { what, reason: reason.to_owned() };
+        let mut steps = match (self.children, object) {
+            (Some(children), Some(object)) => place_children(children, plugin, (owner, object), controlled, kinds)?,
             // What is gone has no uid to be owned by; its children go with it.
-            let Some(object) = object else {
-                if children.is_empty() {
-                    return self.place(plugin, owner, None, controlled, kinds);
-                }
-                return Err(invalid("the children".into(), "the object is gone, and can have none any more"));
-            };
-            let mut wanted = BTreeSet::new();
-            for (number, mut body) in children.into_iter().enumerate() {
-                let invalid = |reason: &str| invalid(format!("child {}", number + 1), reason);
-                let Ok((gvk, namespace, name)) = name_of(&body) else { continue };
-                let namespaced = kinds.get(&gvk).is_none_or(|kind| kind.namespaced);
-                let home = owner.key.namespace();
-                let namespace = match (namespaced, namespace, home) {
-                    (false, ..) if home.is_some() => {
-                        return Err(invalid("it is cluster-scoped, and a namespaced object cannot own it; use apply"));
-                    }
-                    (false, ..) => None,
-                    (true, Some(namespace), Some(home)) if namespace != home => {
-                        return Err(invalid("it is in another namespace than its owner, which cannot be; use apply"));
-                    }
-                    (true, Some(namespace), _) => Some(namespace),
-                    (true, None, Some(home)) => Some(home.to_owned()),
-                    (true, None, None) => return Err(invalid("it has no metadata.namespace")),
-                };
-                let target = ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) };
-                adopt(&mut body, &target.key, plugin, owner, object).map_err(invalid)?;
-                if !wanted.insert(target.clone()) {
-                    return Err(invalid("it is there twice"));
-                }
-                steps.push(Step::Apply { target, body, part: Part::Main });
+            (Some(children), None) if !children.is_empty() => {
+                let (what, reason) = ("the children".into(), "the object is gone, and can have none any more".into());
+                return Err(Invalid { what, reason });
             }
-            let is_own = |child: &Object| child.annotations().get(CHILD_OF).is_some_and(|of| of == plugin);
-            let pruned = controlled.iter().filter(|(target, child)| {
-                !child.deleting && !wanted.iter().any(|wanted| is_same(wanted, target)) && is_own(child)
-            });
-            steps.extend(
-                pruned.map(|(target, child)| Step::Delete { target: target.clone(), uid: Some(child.uid.to_string()) }),
-            );
-        }
+            _ => Vec::new(),
+        };
         for (number, step) in self.actions.into_iter().enumerate() {
-            let invalid = |reason| Invalid { what: format!("action {}", number + 1), reason };
-            let step = place(step, kinds).map_err(invalid)?;
+            let step = place(step, kinds).map_err(|reason| Invalid::action(number, reason))?;
             if let Step::Apply { target, part, .. } = &step {
                 // The second would take back what only the first says, such as whose child it is.
                 let is_same = |other: &Step| matches!(other, Step::Apply { target: of, part: by, .. } if of == target && by == part);
                 if steps.iter().any(is_same) {
-                    return Err(invalid(format!("{target} is applied twice")));
+                    return Err(Invalid::action(number, format!("{target} is applied twice")));
                 }
             }
             steps.push(step);
@@ -185,8 +142,69 @@ impl Draft {
     }
 }
 
+impl Invalid {
+    /// About the child of that number, from 0.
+    fn child(number: usize, reason: impl Into<String>) -> Self {
+        Self { what: format!("child {}", number + 1), reason: reason.into() }
+    }
+
+    /// About the action of that number, from 0.
+    fn action(number: usize, reason: impl Into<String>) -> Self {
+        Self { what: format!("action {}", number + 1), reason: reason.into() }
+    }
+}
+
+/// Gives the children their owner and their namespace, and removes those of earlier answers.
+fn place_children(
+    children: Vec<(ObjectRef, Map<String, Value>)>,
+    plugin: &str,
+    (owner, object): (&ObjectRef, &Object),
+    controlled: &[(ObjectRef, Arc<Object>)],
+    kinds: &BTreeMap<Gvk, Kind>,
+) -> Result<Vec<Step>, Invalid> {
+    let mut steps = Vec::new();
+    let mut wanted = BTreeSet::new();
+    let home = owner.key.namespace();
+    for (number, (ObjectRef { gvk, key }, mut body)) in children.into_iter().enumerate() {
+        let invalid = |reason| Invalid::child(number, reason);
+        let namespaced = kinds.get(&gvk).is_none_or(|kind| kind.namespaced);
+        let namespace = match (namespaced, key.namespace(), home) {
+            (false, _, Some(_)) => {
+                return Err(invalid("it is cluster-scoped, and a namespaced object cannot own it; use apply"));
+            }
+            (false, _, None) => None,
+            (true, Some(namespace), Some(home)) if namespace != home => {
+                return Err(invalid("it is in another namespace than its owner, which cannot be; use apply"));
+            }
+            (true, None, None) => return Err(invalid("it has no metadata.namespace")),
+            (true, namespace, home) => namespace.or(home),
+        };
+        let target = ObjectRef { gvk, key: ObjectKey::new(namespace, key.name()) };
+        adopt(&mut body, &target.key, plugin, owner, object).map_err(invalid)?;
+        if !wanted.insert(target.clone()) {
+            return Err(invalid("it is there twice"));
+        }
+        steps.push(Step::Apply { target, body, part: Part::Main });
+    }
+    let is_own = |child: &Object| child.annotations().get(CHILD_OF).is_some_and(|of| of == plugin);
+    let pruned = controlled.iter().filter(|(target, child)| {
+        !child.deleting && !wanted.iter().any(|wanted| is_same(wanted, target)) && is_own(child)
+    });
+    let delete = |(target, child): &(ObjectRef, Arc<Object>)| Step::Delete {
+        target: target.clone(),
+        uid: Some(child.uid.to_string()),
+    };
+    steps.extend(pruned.map(delete));
+    Ok(steps)
+}
+
 fn is_same(one: &ObjectRef, other: &ObjectRef) -> bool {
     one.key == other.key && one.gvk.is_same_kind(&other.gvk)
+}
+
+/// The merge patch of [`Step::Finalizers`], which fails if the object is not in that version any more.
+pub(super) fn finalizers_patch(object: &Object, finalizers: &[String]) -> Value {
+    json!({"metadata": {"resourceVersion": &*object.resource_version, "finalizers": finalizers}})
 }
 
 impl Step {
@@ -217,11 +235,12 @@ impl Step {
 fn step(action: &Action, owner: &ObjectRef) -> Result<Step, String> {
     let apply = |text: &str, part| -> Result<Step, String> {
         let body = object(text)?;
-        let (gvk, namespace, name) = name_of(&body)?;
+        let mut target = name_of(&body)?;
         // Said of the object that is reconciled, its namespace goes without saying.
-        let is_owner = gvk == owner.gvk && *name == *owner.key.name();
-        let namespace = namespace.or_else(|| owner.key.namespace().filter(|_| is_owner).map(str::to_owned));
-        Ok(Step::Apply { target: ObjectRef { gvk, key: ObjectKey::new(namespace.as_deref(), &name) }, body, part })
+        if target.gvk == owner.gvk && target.key.name() == owner.key.name() && target.key.namespace().is_none() {
+            target.key = owner.key.clone();
+        }
+        Ok(Step::Apply { target, body, part })
     };
     let target = |named: &crate::plugin::ObjectRef| {
         names::check_object(&named.api_version, &named.kind, named.namespace.as_deref(), &named.name)?;
@@ -276,17 +295,19 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
 }
 
-/// Kind, namespace and name.
-fn name_of(body: &Map<String, Value>) -> Result<(Gvk, Option<String>, String), String> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+/// What an object is called; its namespace is the one that it names.
+fn name_of(body: &Map<String, Value>) -> Result<ObjectRef, String> {
+    fn text(value: Option<&Value>) -> Option<&str> {
+        value.and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
     let metadata = body.get("metadata");
     let member = |name: &str| text(metadata.and_then(|metadata| metadata.get(name)));
     let api_version = text(body.get("apiVersion")).ok_or("it has no apiVersion")?;
     let kind = text(body.get("kind")).ok_or("it has no kind")?;
     let name = member("name").ok_or("it has no metadata.name")?;
     let namespace = member("namespace");
-    names::check_object(&api_version, &kind, namespace.as_deref(), &name)?;
-    Ok((Gvk::new(&api_version, &kind), namespace, name))
+    names::check_object(api_version, kind, namespace, name)?;
+    Ok(ObjectRef { gvk: Gvk::new(api_version, kind), key: ObjectKey::new(namespace, name) })
 }
 
 fn set_namespace(body: &mut Map<String, Value>, key: &ObjectKey) {

@@ -1,8 +1,9 @@
 //! `oarlock rbac`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -113,7 +114,7 @@ async fn kinds(cluster: Option<&Cluster>, plugin: &Plugin) -> anyhow::Result<BTr
 }
 
 /// Loads the plugins of a folder.
-async fn load(folder: &std::path::Path) -> anyhow::Result<Vec<std::sync::Arc<Plugin>>> {
+async fn load(folder: &Path) -> anyhow::Result<Vec<Arc<Plugin>>> {
     if !folder.is_dir() {
         bail!("there is no plugin folder {} (--plugins)", folder.display());
     }

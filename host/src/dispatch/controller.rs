@@ -150,8 +150,10 @@ impl Controller {
         *lock(&self.hot_loops) = HotLoops::default();
     }
 
-    pub(super) fn forget(&self, target: &ObjectRef) {
+    /// There is nothing more to do about an object. Returns the watches that nobody has read from any more.
+    pub(super) fn forget(&self, target: &ObjectRef) -> Vec<Arc<Selection>> {
         lock(&self.queue).forget(target);
+        lock(&self.reads).forget(target)
     }
 
     /// Has a worker look whether there is something to do.

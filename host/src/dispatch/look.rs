@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Dispatch;
 use super::controller::{Controller, lock};
 use super::watched::{Role, Status};
+use super::{Dispatch, State};
 use crate::cache::Cache;
 use crate::object::{Object, ObjectRef};
 use crate::plugin::Plugin;
@@ -125,13 +125,14 @@ impl Dispatch {
             }
         }
     }
+}
 
+impl State {
     /// Has the controller follow those of the watches no more that none of its objects has read from.
-    pub(super) fn stop_reading(&self, controller: &Arc<Controller>, watches: &[Arc<Selection>]) {
-        let mut state = self.write();
+    pub(super) fn stop_reading(&mut self, controller: &Arc<Controller>, watches: &[Arc<Selection>]) {
         for watch in watches {
             if !lock(&controller.reads).has_readers(watch) && controller.remove_read(watch) {
-                state.unfollow(watch, controller, Role::Read);
+                self.unfollow(watch, controller, Role::Read);
             }
         }
     }

@@ -73,7 +73,7 @@ pub struct Work {
 #[derive(Debug)]
 pub enum Written {
     /// It is this now.
-    Object(Object),
+    Object(Arc<Object>),
     /// The one with this uid is gone.
     Gone(ObjectKey, Box<str>),
 }
@@ -134,10 +134,10 @@ impl Dispatch {
             }
         };
         if is_about_itself {
-            // Those that wait for it to be listed before they begin.
-            watched.followers.iter().for_each(|(controller, _)| controller.wake());
-            let told: Vec<_> = watched.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect();
-            for controller in told {
+            let followers: Vec<_> = watched.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect();
+            for controller in followers {
+                // It may wait for the watch to be listed before it begins.
+                controller.wake();
                 state.wake_finalized(&controller);
             }
         }
@@ -243,13 +243,7 @@ impl Dispatch {
 
     /// Tells how a call has ended. Returns the delay after which it is tried again, if it is.
     pub fn finish(&self, controller: &Arc<Controller>, target: &ObjectRef, end: End) -> Option<Duration> {
-        let is_over = matches!(end, End::Done) && self.read().object(&controller.duty().targets, target).is_none();
-        let mut reads = lock(&controller.reads);
-        let unread = if is_over { reads.forget(target) } else { reads.end_call(target) };
-        drop(reads);
-        if !unread.is_empty() {
-            self.stop_reading(controller, &unread);
-        }
+        self.end_reads(controller, target, end);
         let mut queue = lock(&controller.queue);
         let delay = queue.finish(target, end, Instant::now());
         let (idle, waiting) = (queue.is_idle(), !queue.is_empty() || delay.is_some());
@@ -261,6 +255,21 @@ impl Dispatch {
             self.progressed.notify_waiters();
         }
         delay
+    }
+
+    /// What the call has not read again does not wake the object any more, nor anything if there will be no more calls.
+    fn end_reads(&self, controller: &Arc<Controller>, target: &ObjectRef, end: End) {
+        // Most plugins read nothing.
+        if lock(&controller.reads).is_empty() {
+            return;
+        }
+        let is_over = matches!(end, End::Done) && self.read().object(&controller.duty().targets, target).is_none();
+        let mut reads = lock(&controller.reads);
+        let unread = if is_over { reads.forget(target) } else { reads.end_call(target) };
+        drop(reads);
+        if !unread.is_empty() {
+            self.write().stop_reading(controller, &unread);
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -56,9 +56,8 @@ impl Dispatch {
             left.extend(state.unfollow(&watch, &controller, role));
         }
         left.retain(|(target, _)| state.object(&duty.targets, target).is_none());
-        for (target, _) in &left {
-            controller.forget(target);
-        }
+        let unread: Vec<_> = left.iter().flat_map(|(target, _)| controller.forget(target)).collect();
+        state.stop_reading(&controller, &unread);
         controller.release();
         for watch in &duty.targets {
             if let Some(watched) = state.watches.get(watch) {

@@ -97,10 +97,10 @@ impl Watched {
         match written {
             Written::Gone(key, uid) => cache.wrote_end(key, uid, told),
             Written::Object(object) => match selection.selects(object) {
-                Some(true) => cache.wrote(object.clone(), told),
+                Some(true) => cache.wrote(object, told),
                 Some(false) => cache.wrote_unselected(&object.key, &object.resource_version, told),
                 // The API server knows; what was selected may well be so still.
-                None if cache.get(&object.key).is_some() => cache.wrote(object.clone(), told),
+                None if cache.get(&object.key).is_some() => cache.wrote(object, told),
                 None => {}
             },
         }

@@ -95,18 +95,20 @@ impl Loader {
         Self { engine: Arc::new(engine), cache, limits }
     }
 
-    /// Makes a plugin of the bytes of its file, and starts it once to see that it does.
+    /// Makes a plugin of the bytes of its file, which have that digest, and starts it once to see that it does.
     ///
     /// Compiling happens on a thread of its own.
-    pub async fn load(self: Arc<Self>, name: Arc<str>, bytes: Vec<u8>, grant: Grant) -> Result<Plugin, LoadError> {
+    pub async fn load(
+        self: Arc<Self>,
+        name: Arc<str>,
+        (digest, bytes): (Digest, Vec<u8>),
+        grant: Grant,
+    ) -> Result<Plugin, LoadError> {
         let load = async {
             let loader = Arc::clone(&self);
-            let linked = tokio::task::spawn_blocking(move || {
-                let digest = Digest::of(&bytes);
-                loader.link(&bytes, &digest).map(|program| (digest, program))
-            });
+            let program = tokio::task::spawn_blocking(move || loader.link(&bytes, &digest)).await;
             // It fails if compiling panics.
-            let (digest, program) = linked.await.map_err(|_| LoadError::Panicked)??;
+            let program = program.map_err(|_| LoadError::Panicked)??;
             let limits = Limits {
                 cpu: grant.limits.cpu.unwrap_or(self.limits.cpu),
                 wall: grant.limits.wall.unwrap_or(self.limits.wall),

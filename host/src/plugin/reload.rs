@@ -244,7 +244,9 @@ impl Reload {
                         Content::InForce
                     } else {
                         Content::Loaded(match parse_grant(grant_path, grant) {
-                            Ok(grant) => loader.load(Arc::clone(&name), bytes, grant).await.map(Arc::new),
+                            Ok(grant) => {
+                                loader.load(Arc::clone(&name), (version.plugin, bytes), grant).await.map(Arc::new)
+                            }
                             Err(error) => Err(error),
                         })
                     };

@@ -64,7 +64,7 @@ impl Workshop {
         finalizers: Vec<String>,
     ) -> Result<(), Failed> {
         let steps = [Step::Finalizers(Arc::clone(object), finalizers)];
-        Ask { plugin: &plugin.name, grant: &plugin.grant, target: &work.target }.check(&steps)?;
+        Ask::of(plugin, &work.target).check(&steps)?;
         self.applier.carry_out(behalf(plugin, work), &steps).await?;
         Ok(())
     }

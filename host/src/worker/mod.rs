@@ -174,19 +174,21 @@ impl Workshop {
         if draft.is_empty() {
             return Ok(Changes::new());
         }
-        Ask { plugin: &plugin.name, grant: &plugin.grant, target }.check_kinds(&draft)?;
+        let ask = Ask::of(plugin, target);
+        ask.check_kinds(&draft)?;
         let kinds = self.applier.kinds(&draft).await.map_err(Failed::LookUp)?;
         let object = match object {
             // It may be there, and not be selected any more; then it has children.
             None if draft.names_children() => self.applier.look_up(target, None).await.map_err(Failed::LookUp)?,
             object => object.clone(),
         };
-        let uid = object.as_ref().map_or("", |object| &object.uid);
-        let owned = self.dispatch.owned_by(controller, uid);
+        let owned = match &object {
+            Some(object) if draft.names_children() => self.dispatch.owned_by(controller, &object.uid),
+            _ => Vec::new(),
+        };
         let steps = draft.place(&plugin.name, target, object.as_deref(), &owned, &kinds)?;
-        let behalf = behalf(plugin, work);
-        Ask { plugin: &plugin.name, grant: &plugin.grant, target }.check(&steps)?;
-        Ok(self.applier.carry_out(behalf, &steps).await?)
+        ask.check(&steps)?;
+        Ok(self.applier.carry_out(behalf(plugin, work), &steps).await?)
     }
 
     /// Prints what the guest printed, and logs what it wrote to stderr.
