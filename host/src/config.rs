@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::cluster::ClusterOptions;
 use crate::folder::Timing;
+use crate::leader::ElectionOptions;
 use crate::plugin::Limits;
 use crate::selector::Scope;
 
@@ -27,8 +28,21 @@ pub struct Config {
     pub once: bool,
     /// Whether nothing of what plugins ask for is done, but shown.
     pub dry_run: bool,
+    /// How replicas agree on which of them reconciles what.
+    pub election: Election,
     /// Where health and metrics are served, the first address that can be had. None: nowhere.
     pub admin: Option<Vec<SocketAddr>>,
+}
+
+/// Whether there may be other replicas.
+#[derive(Clone, Debug)]
+pub enum Election {
+    /// There are none, or they do not matter.
+    Off,
+    /// There may be, if the host runs in a pod of the cluster.
+    InPod(ElectionOptions),
+    /// There may be.
+    On(ElectionOptions),
 }
 
 /// Where objects come from.

@@ -20,6 +20,7 @@ pub mod object;
 pub mod output;
 pub mod rbac;
 pub mod selector;
+pub mod shards;
 pub mod tally;
 pub mod tasks;
 pub mod grant;
@@ -40,6 +41,7 @@ pub mod worker;
 
 // What runs it.
 pub mod admission;
+pub mod leader;
 pub mod supervisor;
 pub mod config;
 pub mod progress;

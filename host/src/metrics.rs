@@ -9,6 +9,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -25,6 +26,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     actions: Family<ActionLabels, Counter>,
     denials: Family<DenialLabels, Counter>,
+    leading: Family<LeaseLabels, Gauge>,
 }
 
 /// How a reconcile ended, in controller-runtime's words.
@@ -68,6 +70,11 @@ struct ActionLabels {
     plugin: Arc<str>,
     action: &'static str,
     result: ActionResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeaseLabels {
+    name: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,7 +127,9 @@ impl Default for Metrics {
         let (actions, denials) = (Family::default(), Family::default());
         registry.register("oarlock_plugin_actions", "Actions by plugin, verb and result", actions.clone());
         registry.register("oarlock_plugin_denials", "Actions and reads that were not granted", denials.clone());
-        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials }
+        let leading = Family::default();
+        registry.register("leader_election_master_status", "How many leases of that name are held", leading.clone());
+        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials, leading }
     }
 }
 
@@ -150,6 +159,12 @@ impl Metrics {
     /// Counts that the plugin wanted what it is not granted.
     pub fn denial(&self, plugin: &Arc<str>, verb: &'static str) {
         self.denials.get_or_create(&DenialLabels { plugin: Arc::clone(plugin), verb }).inc();
+    }
+
+    /// Notes how many leases of that name are held: 0 or, if the objects are not split into shards, 1.
+    pub fn leading(&self, name: &str, held: usize) {
+        let held = i64::try_from(held).unwrap_or(i64::MAX);
+        self.leading.get_or_create(&LeaseLabels { name: name.into() }).set(held);
     }
 
     /// All metrics in the Prometheus text format, as OpenMetrics 1.0 describes it.

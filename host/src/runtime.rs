@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use crate::action::apply::Applier;
 use crate::admin::Admin;
 use crate::cluster::Cluster;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Election};
 use crate::dispatch::{Dispatch, Progress};
+use crate::leader::{ElectionOptions, Leader};
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
 use crate::progress::ProgressLine;
+use crate::shards::Shards;
 use crate::source::manifests::Manifests;
 use crate::source::{Source, Span};
 use crate::supervisor::Supervisor;
@@ -46,7 +48,9 @@ pub async fn run(
 
     // An object's way into the queues ...
     let source = source(&config, span, &tally, &tasks, &stop).await?;
-    let (dispatch, orders) = Dispatch::new(config.scope.clone());
+    let election = election(&config.election, &source);
+    let shards = Arc::new(election.as_ref().map_or_else(Shards::all, |(of, _)| Shards::none_of(of.shards)));
+    let (dispatch, orders) = Dispatch::new(config.scope.clone(), Arc::clone(&shards));
     let dispatch = Arc::new(dispatch);
     let watches = watches::run(
         orders,
@@ -61,8 +65,13 @@ pub async fn run(
 
     // ... through the plugins, to what they ask for ...
     let (output, drained) = Output::start(stdout, stop.clone())?;
-    let applier =
-        Applier::new(source.clone(), Arc::clone(&dispatch), output.clone(), Arc::clone(&metrics), config.dry_run);
+    let applier = Applier::new(
+        source.clone(),
+        (Arc::clone(&dispatch), Arc::clone(&shards)),
+        output.clone(),
+        Arc::clone(&metrics),
+        config.dry_run,
+    );
     let workshop = Workshop::new(
         Arc::clone(&dispatch),
         (source, Arc::new(config.scope)),
@@ -84,6 +93,14 @@ pub async fn run(
     tasks.spawn("plugin folder", until(&stop, reload.run().map(Ok)));
     tasks.spawn("supervisor", supervisor.follow(changes));
 
+    // Of several replicas, this one has its part.
+    let (electing, leave) = (Tasks::new(stop.clone()), CancellationToken::new());
+    if let Some((options, cluster)) = election {
+        let (shards, dispatch) = (Arc::clone(&shards), Arc::clone(&dispatch));
+        let replica = Leader::new(&options, cluster, shards, dispatch, Arc::clone(&metrics));
+        electing.spawn("leases", replica.run(leave.clone()));
+    }
+
     if let Some(addresses) = config.admin {
         let admin = Admin {
             dispatch: Arc::clone(&dispatch),
@@ -99,6 +116,7 @@ pub async fn run(
     };
     let worked_off = async {
         plugins_started.wait().await;
+        shards.held().await;
         dispatch.settled().await;
     };
     let first_list_done = tokio::select! {
@@ -124,6 +142,9 @@ pub async fn run(
             "given up: what plugins printed is not read by anybody, or the API server does not answer what they asked for"
         );
     }
+    // What is held is held to the end of the calls.
+    leave.cancel();
+    electing.finish().await?;
     Ok(summary())
 }
 
@@ -133,6 +154,17 @@ fn until(
     future: impl Future<Output = anyhow::Result<()>> + Send + 'static,
 ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
     stop.clone().run_until_cancelled_owned(future).map(|ended| ended.unwrap_or(Ok(())))
+}
+
+/// The election to take part in, if there is one, and the cluster that it is held in.
+fn election(election: &Election, source: &Source) -> Option<(ElectionOptions, Arc<Cluster>)> {
+    let Source::Cluster(cluster) = source else { return None };
+    let options = match election {
+        Election::On(options) => options,
+        Election::InPod(options) if cluster.is_around => options,
+        Election::InPod(_) | Election::Off => return None,
+    };
+    Some((options.clone(), Arc::clone(cluster)))
 }
 
 /// Finds the source.

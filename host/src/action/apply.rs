@@ -17,6 +17,7 @@ use crate::metrics::{ActionResult, Metrics};
 use crate::object::{Gvk, Kind, Object, ObjectRef};
 use crate::output::Output;
 use crate::plugin::Plugin;
+use crate::shards::Shards;
 use crate::source::Source;
 use crate::source::manifests::Edited;
 
@@ -30,6 +31,8 @@ pub struct Applier {
     output: Output,
     metrics: Arc<Metrics>,
     events: Events,
+    /// Which objects are this replica's: nothing is changed on behalf of others.
+    shards: Arc<Shards>,
     dry_run: bool,
 }
 
@@ -57,10 +60,17 @@ pub struct ActionError {
 pub type Changes = Vec<String>;
 
 impl Applier {
-    /// What is asked for is done to what `source` is of. With `dry_run`, nothing is done, and all of it shown.
-    pub fn new(source: Source, dispatch: Arc<Dispatch>, output: Output, metrics: Arc<Metrics>, dry_run: bool) -> Self {
+    /// What is asked for is done to what `source` is of, on behalf of objects that `shards` says are this replica's. With
+    /// `dry_run`, nothing is done, and all of it shown.
+    pub fn new(
+        source: Source,
+        (dispatch, shards): (Arc<Dispatch>, Arc<Shards>),
+        output: Output,
+        metrics: Arc<Metrics>,
+        dry_run: bool,
+    ) -> Self {
         let events = Events::new(source.clone());
-        Self { source, dispatch, output, metrics, events, dry_run }
+        Self { source, dispatch, output, metrics, events, shards, dry_run }
     }
 
     /// The kinds that a draft is about, as they are served.
@@ -107,8 +117,7 @@ impl Applier {
     pub async fn carry_out(&self, behalf: Behalf<'_>, steps: &[Step]) -> Result<Changes, ActionError> {
         let mut changes = Changes::new();
         for step in steps {
-            let done = tokio::time::timeout(STEP_TIME, self.step(behalf, step, &mut changes)).await;
-            let done = done.unwrap_or_else(|_| Err(format!("there was no answer in {} s", STEP_TIME.as_secs())));
+            let done = self.step_in_time(behalf, step, &mut changes).await;
             let result = match &done {
                 Ok(()) if self.is_dry_run_for(behalf.plugin) => ActionResult::dry_run,
                 Ok(()) => ActionResult::done,
@@ -121,6 +130,16 @@ impl Applier {
             })?;
         }
         Ok(changes)
+    }
+
+    /// Does a step for as long as the object that it is done for is this replica's.
+    async fn step_in_time(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), String> {
+        let Some(pass) = self.shards.enter(behalf.target) else {
+            return Err("the object is another replica's by now, which reconciles it".to_owned());
+        };
+        let time = pass.left().map_or(STEP_TIME, |left| left.min(STEP_TIME));
+        let done = tokio::time::timeout(time, self.step(behalf, step, changes)).await;
+        done.unwrap_or_else(|_| Err(format!("there was no answer in {} s", time.as_secs())))
     }
 
     async fn step(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), String> {
@@ -204,6 +223,9 @@ impl Applier {
     /// on it. In a namespace that is being deleted, say, there can be no new ones.
     async fn publish(&self, behalf: Behalf<'_>, account: Option<&ServiceAccount>, note: &Note) {
         let Behalf { plugin, target, object } = behalf;
+        if !self.shards.holds(target) {
+            return;
+        }
         if let Err(error) = self.events.publish(&plugin.name, account, target, object, note).await {
             let (kind, object) = (target.gvk.kind(), &target.key);
             tracing::warn!(plugin = &*plugin.name, kind, %object, "cannot publish the Event {}: {error}", note.reason);

@@ -9,10 +9,11 @@ use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::parse::{Listen, bytes, duration, existing_path, listen_addresses};
+use super::parse::{Listen, bytes, duration, existing_path, lease_name, listen_addresses, whole_seconds};
 use crate::cluster::ClusterOptions;
-use crate::config::{Config, Source};
+use crate::config::{Config, Election, Source};
 use crate::folder::Timing;
+use crate::leader::ElectionOptions;
 use crate::plugin::Limits;
 use crate::progress::ProgressLine;
 use crate::runtime;
@@ -67,6 +68,41 @@ pub(super) struct Args {
     /// With --manifests: write each object that a plugin has changed to a file in this folder.
     #[arg(long, value_name = "DIR", requires = "manifests", help_heading = "Objects")]
     output: Option<PathBuf>,
+
+    /// Have one replica at a time reconcile an object. Without it: in a pod, yes; elsewhere, and
+    /// with --once or --dry-run, no.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        conflicts_with_all = ["once", "manifests"],
+        help_heading = "Replicas"
+    )]
+    leader_elect: Option<bool>,
+
+    /// Split the objects into so many shards, each of which one replica at a time reconciles.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        value_parser = clap::value_parser!(u16).range(1..=256),
+        conflicts_with_all = ["once", "manifests"],
+        help_heading = "Replicas"
+    )]
+    shards: u16,
+
+    /// Name of the leases that replicas agree by; hosts that run other plugins take another one.
+    #[arg(long, value_name = "NAME", default_value = "oarlock", value_parser = lease_name, help_heading = "Replicas")]
+    lease_name: String,
+
+    /// Namespace of the leases. Without it: that of the pod, or of the kubeconfig's context.
+    #[arg(long, value_name = "NAME", help_heading = "Replicas")]
+    lease_namespace: Option<String>,
+
+    /// How long objects may be without a replica after one has died, in whole seconds.
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = whole_seconds, help_heading = "Replicas")]
+    lease_duration: Duration,
 
     /// Processor time that a call may take.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, help_heading = "Limits")]
@@ -141,6 +177,19 @@ impl Args {
         {
             bail!("--output {} is in the folder of the manifests; choose another", output.display());
         }
+        let election = ElectionOptions {
+            name: self.lease_name,
+            namespace: self.lease_namespace,
+            duration: self.lease_duration,
+            shards: self.shards.into(),
+        };
+        let election = match self.leader_elect {
+            _ if self.once || self.dry_run || self.manifests.is_some() => Election::Off,
+            Some(false) if self.shards > 1 => bail!("--shards {}: replicas need --leader-elect to agree", self.shards),
+            Some(false) => Election::Off,
+            None if self.shards == 1 => Election::InPod(election),
+            Some(true) | None => Election::On(election),
+        };
         Ok(Config {
             source: match self.manifests {
                 Some(path) => Source::Manifests { path, output: self.output },
@@ -153,6 +202,7 @@ impl Args {
             cache,
             once: self.once,
             dry_run: self.dry_run,
+            election,
             admin: self.admin.map(|Listen(addresses)| addresses),
         })
     }

@@ -27,6 +27,8 @@ pub struct ClusterOptions {
 pub struct Cluster {
     config: kube::Config,
     client: Client,
+    /// Whether the host runs in a pod of it.
+    pub is_around: bool,
     /// Where its API server is.
     pub url: String,
     /// Clients that speak for a service account.
@@ -60,7 +62,13 @@ impl Cluster {
         config.default_retry = false;
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config.clone()).with_context(|| format!("cluster at {url}"))?;
-        Ok(Self { config, client, url, impersonating: Mutex::default(), kinds: Mutex::default() })
+        let is_around = kube::Config::incluster().is_ok_and(|around| around.cluster_url == config.cluster_url);
+        Ok(Self { config, client, is_around, url, impersonating: Mutex::default(), kinds: Mutex::default() })
+    }
+
+    /// The namespace of the host's pod or, elsewhere, of the kubeconfig's context.
+    pub fn default_namespace(&self) -> &str {
+        &self.config.default_namespace
     }
 
     /// A client that speaks for the host.

@@ -13,6 +13,7 @@ use crate::plugin::Plugin;
 use crate::queue::{Priority, Queue};
 use crate::reads::Reads;
 use crate::selector::Selection;
+use crate::shards::Shards;
 
 /// A plugin at work.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Controller {
     pub name: Arc<str>,
     /// Cancelled when the plugin is to stop: what is in its queue is dropped.
     pub stop: CancellationToken,
+    /// Which objects are this replica's: there are no others in the queue.
+    shards: Arc<Shards>,
     duty: Mutex<Arc<Duty>>,
     pub(super) queue: Mutex<Queue>,
     pub(super) reads: Mutex<Reads>,
@@ -77,10 +80,11 @@ impl Duty {
 }
 
 impl Controller {
-    pub(super) fn new(duty: Duty, stop: CancellationToken) -> Self {
+    pub(super) fn new(duty: Duty, shards: Arc<Shards>, stop: CancellationToken) -> Self {
         Self {
             name: Arc::clone(&duty.plugin.name),
             stop,
+            shards,
             duty: Mutex::new(Arc::new(duty)),
             queue: Mutex::new(Queue::new(fastrand::u64(..))),
             reads: Mutex::default(),
@@ -131,14 +135,26 @@ impl Controller {
     }
 
     pub(super) fn add(&self, target: &ObjectRef, priority: Priority) {
-        lock(&self.queue).add(target, priority);
-        self.wake();
+        if self.shards.holds(target) {
+            lock(&self.queue).add(target, priority);
+            self.wake();
+        }
     }
 
-    pub(super) fn add_all<'a>(&self, gvk: &Gvk, objects: impl Iterator<Item = &'a Arc<Object>>, priority: Priority) {
+    /// Adds those of the objects that are this replica's and that are `meant`.
+    pub(super) fn add_all<'a>(
+        &self,
+        gvk: &Gvk,
+        objects: impl Iterator<Item = &'a Arc<Object>>,
+        priority: Priority,
+        meant: impl Fn(&ObjectRef) -> bool,
+    ) {
         let mut queue = lock(&self.queue);
         for object in objects {
-            queue.add(&ObjectRef { gvk: gvk.clone(), key: object.key.clone() }, priority);
+            let target = ObjectRef { gvk: gvk.clone(), key: object.key.clone() };
+            if meant(&target) && self.shards.holds(&target) {
+                queue.add(&target, priority);
+            }
         }
         drop(queue);
         self.wake();

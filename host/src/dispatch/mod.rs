@@ -5,6 +5,7 @@
 //! too few. No guest runs, and nothing waits, while the lock is held.
 
 mod controller;
+mod handover;
 mod look;
 mod roster;
 mod watched;
@@ -21,6 +22,7 @@ use crate::object::{Gvk, Object, ObjectKey, ObjectRef};
 use crate::plugin::Plugin;
 use crate::queue::{End, Priority};
 use crate::selector::{Scope, Selection};
+use crate::shards::Shards;
 use crate::source::Update;
 
 pub use controller::Controller;
@@ -37,6 +39,7 @@ pub struct Dispatch {
     progressed: Notify,
     orders: mpsc::UnboundedSender<Order>,
     scope: Scope,
+    shards: Arc<Shards>,
 }
 
 /// A watch that is to be started.
@@ -94,10 +97,11 @@ pub struct Progress {
 }
 
 impl Dispatch {
-    /// Nothing yet. The watches that are to be started are told through the receiver; `scope` narrows what is watched.
-    pub fn new(scope: Scope) -> (Self, mpsc::UnboundedReceiver<Order>) {
+    /// Nothing yet. The watches that are to be started are told through the receiver; `scope` narrows what is watched,
+    /// and `shards` says which objects of that are this replica's: for no others is a plugin called.
+    pub fn new(scope: Scope, shards: Arc<Shards>) -> (Self, mpsc::UnboundedReceiver<Order>) {
         let (orders, receiver) = mpsc::unbounded_channel();
-        (Self { state: RwLock::default(), progressed: Notify::new(), orders, scope }, receiver)
+        (Self { state: RwLock::default(), progressed: Notify::new(), orders, scope, shards }, receiver)
     }
 
     /// Takes in what a watch tells.
@@ -218,7 +222,15 @@ impl Dispatch {
             return Err(None);
         }
         let mut queue = lock(&controller.queue);
-        let job = queue.take(Instant::now()).ok_or_else(|| queue.next_due())?;
+        let job = loop {
+            let job = queue.take(Instant::now()).ok_or_else(|| queue.next_due())?;
+            if self.shards.holds(&job.key) {
+                break job;
+            }
+            // It was, until a moment ago. Whoever has it now reconciles it, and so does this replica if it gets it back.
+            queue.forget(&job.key);
+            queue.finish(&job.key, End::Done, Instant::now());
+        };
         if !queue.is_empty() {
             controller.wake();
         }

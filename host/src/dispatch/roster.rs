@@ -33,7 +33,7 @@ impl Dispatch {
             state
                 .controllers
                 .entry(Arc::clone(&plugin.name))
-                .or_insert_with(|| Arc::new(Controller::new(Duty::new(Arc::clone(&plugin)), stop))),
+                .or_insert_with(|| Arc::new(self.new_controller(&plugin, stop))),
         );
         let before = controller.duty();
         // Another account has to be asked about first.
@@ -61,7 +61,7 @@ impl Dispatch {
         controller.release();
         for watch in &duty.targets {
             if let Some(watched) = state.watches.get(watch) {
-                controller.add_all(&watch.gvk, watched.cache.objects(), Priority::Backlog);
+                controller.add_all(&watch.gvk, watched.cache.objects(), Priority::Backlog, |_| true);
             }
         }
         state.wake_finalized(&controller);
@@ -73,6 +73,10 @@ impl Dispatch {
         };
         left.retain(|(target, object)| duty.has_left(&target.gvk, object) && !is_looked_after(target));
         (controller, left.into_iter().map(|(target, _)| target).collect())
+    }
+
+    fn new_controller(&self, plugin: &Arc<Plugin>, stop: CancellationToken) -> Controller {
+        Controller::new(Duty::new(Arc::clone(plugin)), Arc::clone(&self.shards), stop)
     }
 
     /// Has the controller follow a watch, and the watch started if it is the first.

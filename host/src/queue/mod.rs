@@ -205,6 +205,11 @@ impl Queue {
         self.entries.remove(key);
     }
 
+    /// All objects that there is something to remember about.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.entries.keys()
+    }
+
     /// When the next delayed object is due. None: nothing is delayed.
     pub fn next_due(&self) -> Option<Instant> {
         self.delayed.first_key_value().map(|((due, _), _)| *due)

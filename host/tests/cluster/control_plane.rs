@@ -131,13 +131,27 @@ impl ControlPlane {
         self.path("admin.kubeconfig")
     }
 
+    /// Where the API server listens on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Writes a kubeconfig of the administrator who reaches the API server by that port.
+    pub(crate) fn kubeconfig_by(&self, name: &str, port: u16) -> PathBuf {
+        self.write_kubeconfig(name, port, ADMIN_TOKEN)
+    }
+
     /// Writes a kubeconfig for the holder of that token.
     pub(crate) fn kubeconfig_for(&self, name: &str, token: &str) -> PathBuf {
+        self.write_kubeconfig(name, self.port, token)
+    }
+
+    fn write_kubeconfig(&self, name: &str, port: u16, token: &str) -> PathBuf {
         let path = self.path(&format!("{name}.kubeconfig"));
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {
-                "server": format!("https://127.0.0.1:{}", self.port), "certificate-authority": self.path("ca.crt"),
+                "server": format!("https://127.0.0.1:{port}"), "certificate-authority": self.path("ca.crt"),
             }}],
             "users": [{"name": "test", "user": {"token": token}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],

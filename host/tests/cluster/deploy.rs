@@ -24,6 +24,9 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
     cluster.apply(&replica_set("b", &["main"]));
     host.line("default/b: main");
     host.stop();
+    let leading = host_as(&kubeconfig, &place.plugins, &["--leader-elect", "--lease-namespace", "oarlock"]);
+    leading.log("holding the lease");
+    leading.stop();
 
     let allowed = cluster.kubectl(["auth", "can-i", "--list", "--as=system:serviceaccount:oarlock:oarlock"]);
     let rights: Vec<_> = allowed

@@ -12,4 +12,6 @@ mod finalizers;
 mod grants;
 mod main_job;
 mod outages;
+mod proxy;
+mod replicas;
 mod watching;

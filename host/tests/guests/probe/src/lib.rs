@@ -127,6 +127,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
             let network = std::net::TcpStream::connect("127.0.0.1:1").map_err(|error| error.kind());
             println!("variables: {variables}, folder: {folder}, network: {network:?}");
         }
+        Some("mirror") => return mirror(target, object),
         Some("partial") => print!("no line feed"),
         Some("flood") => {
             let line = "x".repeat(1023);
@@ -135,6 +136,16 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         _ => {}
     }
     Ok(Outcome::done())
+}
+
+/// Copies `data.value` of a ConfigMap to `data.seen`, where it is another, and says by whose settings it did so.
+fn mirror(target: &ObjectRef, object: &Object) -> Result<Outcome, Failure> {
+    let value: String = object.at("/data/value")?;
+    if object.at::<Option<String>>("/data/seen")?.as_deref() == Some(&*value) {
+        return Ok(Outcome::done());
+    }
+    let by = SETTINGS.get().map(|settings| &*settings.value).unwrap_or_default();
+    Ok(Outcome::done().merge_patch(target.clone(), &json!({"data": {"seen": value, "by": by}})))
 }
 
 /// One of the same name.
