@@ -5,16 +5,14 @@
 //! code is run as it is, so whoever can write here can run anything as the host: the folder is made with mode 0700, and
 //! one that others own or can write in is not used.
 
-use std::fs::{self, DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::io;
+use std::path::Path;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::private_folder::PrivateFolder;
 use crate::digest::Digest;
 
 /// How many bytes of entries are kept: those used last.
@@ -23,7 +21,7 @@ const MAX_BYTES: u64 = 512 << 20;
 /// A folder of compiled plugins, or none.
 #[derive(Debug)]
 pub struct AotCache {
-    folder: Option<PathBuf>,
+    folder: Option<PrivateFolder>,
 }
 
 impl AotCache {
@@ -35,8 +33,8 @@ impl AotCache {
     /// The cache in this folder, which is made if it is not there. One that cannot be used is said in the log and
     /// done without.
     pub fn in_folder(folder: &Path) -> Self {
-        match prepare(folder) {
-            Ok(()) => Self { folder: Some(folder.to_owned()) },
+        match PrivateFolder::open(folder) {
+            Ok(folder) => Self { folder: Some(folder) },
             Err(error) => {
                 tracing::warn!(
                     "the cache folder {} is not used, so every plugin is compiled at each start: {error}; choose another with --cache-dir",
@@ -50,85 +48,60 @@ impl AotCache {
     /// The compiled code of the plugin with these bytes, if it is kept. An entry that is not as it was written is said
     /// in the log and taken away.
     pub(super) fn get(&self, engine: &Engine, plugin: &Digest) -> Option<Component> {
-        let path = self.entry(engine, plugin)?;
-        let file = fs::read(&path).ok()?;
-        let component = match file.split_first_chunk::<32>() {
-            Some((digest, code)) if digest == Digest::of(code).as_bytes() => {
-                // SAFETY: the code is what this program or another of this user wrote with `put`: its digest is right,
-                // and nobody else can write in the folder.
-                #[allow(unsafe_code, reason = "wasmtime cannot tell by itself that the code is its own")]
-                unsafe { Component::deserialize(engine, code) }.map_err(|error| error.to_string())
-            }
-            _ => Err("its digest does not match".to_owned()),
+        let (folder, name) = (self.folder.as_ref()?, entry(engine, plugin));
+        let component = match folder.read(&name) {
+            Ok(None) => return None,
+            Err(error) => Err(error.to_string()),
+            Ok(Some(file)) => match file.split_first_chunk::<32>() {
+                Some((digest, code)) if digest == Digest::of(code).as_bytes() => {
+                    // SAFETY: the code is what this program or another of this user wrote with `put`: its digest is
+                    // right, and nobody else can write in the folder, nor to the file.
+                    #[allow(unsafe_code, reason = "wasmtime cannot tell by itself that the code is its own")]
+                    unsafe { Component::deserialize(engine, code) }.map_err(|error| error.to_string())
+                }
+                _ => Err("its digest does not match".to_owned()),
+            },
         };
-        match component {
-            Ok(component) => {
-                let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-                Some(component)
-            }
-            Err(error) => {
-                tracing::warn!("the cache entry {} is corrupt or foreign, compiling again: {error}", path.display());
-                let _ = fs::remove_file(&path);
-                None
-            }
-        }
+        component
+            .inspect_err(|error| {
+                let folder_path = folder.path().display();
+                tracing::warn!("the cache entry {folder_path}/{name} is corrupt or foreign, compiling again: {error}");
+                folder.remove(&name);
+            })
+            .ok()
     }
 
     /// Keeps the compiled code of the plugin with these bytes. A failure is said in the log.
     pub(super) fn put(&self, engine: &Engine, plugin: &Digest, component: &Component) {
-        let (Some(folder), Some(path)) = (&self.folder, self.entry(engine, plugin)) else { return };
+        let Some(folder) = &self.folder else { return };
         let written = component.serialize().map_err(io::Error::other).and_then(|code| {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(Digest::of(&code).as_bytes())?;
-            file.write_all(&code)?;
-            file.persist(&path)?;
+            folder.write(&entry(engine, plugin), &[Digest::of(&code).as_bytes(), &code])?;
             drop_oldest(folder)
         });
         if let Err(error) = written {
-            tracing::warn!("cannot keep a compiled plugin in {}: {error}", folder.display());
+            tracing::warn!("cannot keep a compiled plugin in {}: {error}", folder.path().display());
         }
-    }
-
-    fn entry(&self, engine: &Engine, plugin: &Digest) -> Option<PathBuf> {
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        // Which decides how modules are made components.
-        env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        Some(self.folder.as_ref()?.join(format!("{plugin}-{:016x}.cwasm", hasher.finish())))
     }
 }
 
-fn prepare(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let metadata = fs::metadata(folder)?;
-    let mode = metadata.permissions().mode();
-    if mode & 0o022 != 0 {
-        return Err(io::Error::other(format!("its mode {:o} lets others write in it", mode & 0o777)));
-    }
-    let ours = tempfile::NamedTempFile::new_in(folder)?.as_file().metadata()?;
-    if metadata.uid() != ours.uid() {
-        return Err(io::Error::other("it belongs to another user, who can write in it"));
-    }
-    Ok(())
+/// The name of the file of an entry.
+fn entry(engine: &Engine, plugin: &Digest) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    // Which decides how modules are made components.
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    format!("{plugin}-{:016x}.cwasm", hasher.finish())
 }
 
-fn drop_oldest(folder: &Path) -> io::Result<()> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        // Another host may have dropped it just now.
-        if let Ok(metadata) = fs::metadata(&path)
-            && path.extension().is_some_and(|extension| extension == "cwasm")
-        {
-            entries.push((metadata.modified()?, metadata.len(), path));
-        }
-    }
+fn drop_oldest(folder: &PrivateFolder) -> io::Result<()> {
+    // Also what a host that was killed has not finished to write.
+    let mut entries: Vec<_> = folder.list()?.into_iter().filter(|(_, _, name)| name.contains(".cwasm")).collect();
     entries.sort();
     let mut kept = 0;
-    for (_, size, path) in entries.into_iter().rev() {
+    for (_, size, name) in entries.into_iter().rev() {
         kept += size;
         if kept > MAX_BYTES {
-            let _ = fs::remove_file(path);
+            folder.remove(&name);
         }
     }
     Ok(())
@@ -136,6 +109,9 @@ fn drop_oldest(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
     use super::*;
 
     fn component(engine: &Engine) -> Component {
@@ -167,7 +143,7 @@ mod tests {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let cache = AotCache::in_folder(&folder.path().join("new"));
         let digest = Digest::of(b"a");
-        let path = cache.entry(&engine, &digest).unwrap();
+        let path = folder.path().join("new").join(entry(&engine, &digest));
         cache.put(&engine, &digest, &component(&engine));
         let whole = fs::read(&path).unwrap();
         let mut flipped = whole.clone();
@@ -185,5 +161,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(AotCache::in_folder(folder.path()).folder.is_none());
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        // Only root may give a folder away; for others, a folder of root's is another user's.
+        let is_given = chown(folder.path(), Some(12345), None).is_ok();
+        let of_another = if is_given { folder.path() } else { Path::new("/usr") };
+        assert!(AotCache::in_folder(of_another).folder.is_none());
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod imports;
 mod load;
+mod private_folder;
 mod program;
 mod reader;
 mod reload;

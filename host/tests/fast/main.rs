@@ -17,5 +17,6 @@ mod reads;
 mod readme;
 mod reload;
 mod run;
+mod security;
 mod storm;
 mod tidy;
