@@ -23,6 +23,7 @@ pub mod selector;
 pub mod shards;
 pub mod tally;
 pub mod tasks;
+pub mod text;
 pub mod grant;
 
 // The way of an object.

@@ -14,6 +14,7 @@ use crate::metrics::ReloadResult;
 use crate::object::ObjectRef;
 use crate::plugin::{Change, Plugin};
 use crate::tasks::Tasks;
+use crate::text;
 use crate::worker::{Repeat, Workshop};
 
 /// Puts plugins in force as they are loaded, with workers for each.
@@ -112,6 +113,7 @@ impl Supervisor {
             Some(plugin) => format!("version {:.12} stays in force", plugin.digest),
             None => "there is no other version of it".to_owned(),
         };
+        let reason = text::cut(reason);
         tracing::error!(plugin = &**name, "{what} is refused, {consequence}: {reason}");
         self.workshop.tally.count_refused_plugin();
         self.workshop.metrics.reload(name, ReloadResult::failed);

@@ -1,12 +1,20 @@
 //! The host's log, on stderr.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 
 use anyhow::Context as _;
-use tracing_subscriber::EnvFilter;
+use tracing::field::Field;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, field::MakeExt as _};
 
 use crate::progress::ProgressLine;
+use crate::text::{self, Fit};
 
 /// What is logged if nothing else is asked for: the libraries tell twice what the host tells.
 pub const DEFAULT_FILTER: &str = "warn,oarlock=info,kube_client=error,kube_runtime=error";
@@ -23,21 +31,36 @@ pub enum LogFormat {
 }
 
 /// Starts logging what `filter` lets through, in the syntax of `tracing_subscriber::EnvFilter`.
+///
+/// Whatever is logged, an event is one line of JSON, or of text a line and further ones that are indented.
 pub fn start(format: LogFormat, filter: &str, line: &ProgressLine) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
+    let filter = filter.and(filter_fn(|event| !quotes_objects(event)));
     let line = line.clone();
-    let writer = BoxMakeWriter::new(move || line.beside(io::stderr()));
     let terminal = io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(terminal)
-        // It tells of them on stderr, and panics if that is what cannot be written.
-        .log_internal_errors(false);
-    let started = match format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Auto if !terminal => builder.json().flatten_event(true).try_init(),
-        LogFormat::Text | LogFormat::Auto => builder.with_target(false).try_init(),
+    // It tells of internal errors on stderr, and panics if that is what cannot be written.
+    let layer = tracing_subscriber::fmt::layer().with_ansi(terminal).log_internal_errors(false);
+    let is_json = format == LogFormat::Json || format == LogFormat::Auto && !terminal;
+    let layer = if is_json {
+        let writer = BoxMakeWriter::new(move || Fit::new(line.beside(io::stderr()), text::json));
+        layer.json().flatten_event(true).with_writer(writer).boxed()
+    } else {
+        let writer = BoxMakeWriter::new(move || line.beside(io::stderr()));
+        layer.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).with_writer(writer).boxed()
     };
-    started.map_err(anyhow::Error::from_boxed).context("log")
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().context("log")
+}
+
+/// Whether kube's client quotes in this the answers of the API server that it does not understand, which are objects.
+fn quotes_objects(event: &Metadata<'_>) -> bool {
+    event.target() == "kube_client::client" && *event.level() > Level::ERROR
+}
+
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    let value = text::paragraph(&value);
+    match field.name() {
+        "message" => writer.write_str(&value),
+        name => write!(writer, "{name}={value}"),
+    }
 }

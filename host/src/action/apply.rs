@@ -20,6 +20,7 @@ use crate::plugin::Plugin;
 use crate::shards::Shards;
 use crate::source::Source;
 use crate::source::manifests::Edited;
+use crate::text;
 
 /// How long a step may take. The API server gives webhooks less, and answers by then.
 const STEP_TIME: Duration = Duration::from_secs(30);
@@ -210,7 +211,8 @@ impl Applier {
     async fn note(&self, behalf: Behalf<'_>, note: &Note) -> Result<(), String> {
         if self.is_dry_run_for(behalf.plugin) || matches!(self.source, Source::Manifests(_)) {
             let kind = if note.warning { "Warning" } else { "Normal" };
-            let line = format!("Event {kind} {} {}: {}\n", note.reason, behalf.target, note.note);
+            let said = format!("Event {kind} {} {}: {}", note.reason, behalf.target, note.note);
+            let line = format!("{}\n", text::one_line(&said));
             self.output.print(line.into_bytes()).await;
             return Ok(());
         }

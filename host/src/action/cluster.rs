@@ -8,12 +8,13 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::Status;
 use serde_json::Value;
 
-use super::guard::is_namespace;
+use super::guard::{is_namespace, is_secret};
 use super::plan::{Step, finalizers_patch};
 use crate::cluster::{Cluster, explain};
 use crate::dispatch::Written;
 use crate::grant::ServiceAccount;
 use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef, Part, RawObject};
+use crate::text;
 
 /// Who changes something, and how.
 #[derive(Clone, Copy)]
@@ -85,7 +86,7 @@ impl Cluster {
             // The kind may be gone, or served by another path by now.
             let _ = self.discover(&kind.gvk).await;
         }
-        let object = object.map_err(|error| explain_action(&error))?;
+        let object = object.map_err(|error| explain_action(&error, kind))?;
         Ok(object.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), written(object, kind))))
     }
 
@@ -98,7 +99,7 @@ impl Cluster {
         step: &Step,
     ) -> Result<(Option<String>, Option<String>), String> {
         let api = self.api(author, kind, &about.key)?;
-        let before = api.get_opt(about.key.name()).await.map_err(|error| explain_action(&error))?;
+        let before = api.get_opt(about.key.name()).await.map_err(|error| explain_action(&error, kind))?;
         let before = before.and_then(|raw| raw.into_object(&kind.gvk));
         let after = self.carry_out(author, kind, about, step).await?;
         let after = match after {
@@ -118,7 +119,7 @@ impl Cluster {
     ) -> Result<Option<Object>, String> {
         let author = Author { name: "", account, force: false, dry_run: false };
         let found = self.api(author, kind, &target.key)?.get_opt(target.key.name()).await;
-        Ok(found.map_err(|error| explain_action(&error))?.and_then(|raw| raw.into_object(&kind.gvk)))
+        Ok(found.map_err(|error| explain_action(&error, kind))?.and_then(|raw| raw.into_object(&kind.gvk)))
     }
 
     fn api(&self, author: Author<'_>, kind: &Kind, key: &ObjectKey) -> Result<Api<RawObject>, String> {
@@ -153,7 +154,7 @@ impl Cluster {
             }
             // It is gone already, or was made anew and is not the one that is meant.
             Err(kube::Error::Api(status)) if status.code == 404 || (status.code == 409 && uid.is_some()) => Ok(None),
-            Err(error) => Err(explain_action(&error)),
+            Err(error) => Err(explain_action(&error, kind)),
         }
     }
 }
@@ -169,20 +170,59 @@ fn written(object: Object, kind: &Kind) -> Written {
     }
 }
 
-/// The error, and for a conflict who has the fields.
-fn explain_action(error: &kube::Error) -> String {
+/// The error, and for a conflict who has the fields. Of a Secret, nothing is told that may quote one of its values.
+fn explain_action(error: &kube::Error, kind: &Kind) -> String {
     let kube::Error::Api(status) = error else { return explain(error) };
-    let Status { message, details, .. } = &**status;
-    let causes = details.iter().flat_map(|details| &details.causes);
-    let conflicts: Vec<_> = causes
+    let Status { message, details, reason, code, .. } = &**status;
+    let causes = || details.iter().flat_map(|details| &details.causes);
+    let conflicts: Vec<_> = causes()
         .filter(|cause| cause.reason == "FieldManagerConflict")
         .map(|cause| format!("{} ({})", cause.field, cause.message))
         .collect();
-    if conflicts.is_empty() {
-        return message.clone();
+    if !conflicts.is_empty() {
+        let fields = text::shortened(&conflicts.join(", "));
+        return format!("others have set {fields}; they have to let go of it, or the grant has to say `force: true`");
     }
-    format!(
-        "others have set {}; they have to let go of it, or the grant has to say `force: true`",
-        conflicts.join(", ")
-    )
+    if is_secret(&kind.gvk) && !tells_no_values(*code, message) {
+        let fields: Vec<_> = causes().map(|cause| &*cause.field).filter(|field| !field.is_empty()).collect();
+        let about = if fields.is_empty() { String::new() } else { format!(" about {}", fields.join(", ")) };
+        return text::shortened(&format!(
+            "the API server answers {code} {reason}{about}; what else it says may quote a value of the Secret"
+        ));
+    }
+    text::shortened(message)
+}
+
+/// Whether an answer is about who may do what, or about whether and in which version the object is there. Answers that say
+/// what is wrong with an object quote it, and so may webhooks.
+fn tells_no_values(code: u16, message: &str) -> bool {
+    matches!(code, 401 | 404 | 409 | 410 | 429 | 503 | 504) || code == 403 && message.contains(" is forbidden: User \"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::response::{StatusCause, StatusDetails};
+
+    fn explained(kind: &str, code: u16, message: &str) -> String {
+        let gvk = Gvk::new("v1", kind);
+        let kind = Kind { gvk, plural: "things".into(), namespaced: true };
+        let cause = StatusCause { field: "data[key]".into(), message: message.into(), reason: "Invalid".into() };
+        let details: StatusDetails = serde_json::from_value(serde_json::json!({ "causes": [cause] })).unwrap();
+        let status = Status { code, message: message.into(), reason: "Invalid".into(), ..Status::default() };
+        explain_action(&kube::Error::Api(Status { details: Some(details), ..status }.boxed()), &kind)
+    }
+
+    #[test]
+    fn what_the_api_server_says_of_a_secret_is_told_without_its_values() {
+        let quotes = "failed to create typed patch object: .data.key: expected string, got hunter2";
+        let webhook = r#"admission webhook "w" denied the request: hunter2 is too simple"#;
+        for (code, message) in [(422, quotes), (500, quotes), (400, quotes), (403, webhook)] {
+            let told = explained("Secret", code, message);
+            assert!(!told.contains("hunter2") && told.contains(&format!("{code} Invalid about data[key]")), "{told}");
+            assert_eq!(explained("ConfigMap", code, message), message);
+        }
+        let rights = r#"secrets "a" is forbidden: User "me" cannot patch resource "secrets" in API group """#;
+        assert_eq!(explained("Secret", 403, rights), rights);
+    }
 }

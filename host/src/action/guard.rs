@@ -89,6 +89,11 @@ pub fn is_namespace(gvk: &Gvk) -> bool {
     gvk.kind() == "Namespace" && gvk.group().is_empty()
 }
 
+/// Whether this is the kind of Secrets, whose values are told to nobody.
+pub fn is_secret(gvk: &Gvk) -> bool {
+    gvk.kind() == "Secret" && gvk.group().is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

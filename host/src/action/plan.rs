@@ -292,7 +292,9 @@ fn place(step: Step, kinds: &BTreeMap<Gvk, Kind>) -> Result<Step, String> {
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
+    // That it is JSON of another type would be said with a quotation of it.
+    let reason = |error: serde_json::Error| if error.is_data() { "it is JSON".to_owned() } else { error.to_string() };
+    serde_json::from_str(text).map_err(|error| format!("no JSON object: {}", reason(error)))
 }
 
 /// What an object is called; its namespace is the one that it names.

@@ -17,6 +17,7 @@ use crate::rbac::{self, Need};
 use crate::rights;
 use crate::selector::{LabelSelector, Scope};
 use crate::source::manifests::Kinds;
+use crate::text;
 
 /// Print the rights that the plugins of a folder need, as RBAC manifests: for the host's service account, and for those
 /// that grant files name.
@@ -62,7 +63,7 @@ impl Args {
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", text::paragraph(&format!("{error:#}")));
                 ExitCode::FAILURE
             }
         }

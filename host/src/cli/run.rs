@@ -19,6 +19,7 @@ use crate::progress::ProgressLine;
 use crate::runtime;
 use crate::selector::{LabelSelector, Scope};
 use crate::telemetry::{self, LogFormat};
+use crate::text::{self, Fit};
 
 /// Run the plugins of a folder on the objects of a cluster, or of a folder of manifests.
 ///
@@ -215,10 +216,13 @@ fn run(config: Config, line: &ProgressLine) -> anyhow::Result<ExitCode> {
     let summary = runtime.block_on(async {
         let stop = CancellationToken::new();
         let stopped = stop_on_signal(stop.clone())?;
-        // Elsewhere than on a terminal, a reader that stalls must not hold up the log as well.
-        let stdout: Box<dyn Write + Send> =
-            if io::stdout().is_terminal() { Box::new(line.beside(io::stdout())) } else { Box::new(io::stdout()) };
-        let stdout = BufWriter::with_capacity(64 << 10, stdout);
+        let stdout: Box<dyn Write + Send> = if io::stdout().is_terminal() {
+            // A terminal would do as it is told by what plugins print.
+            Box::new(Fit::new(buffered(line.beside(io::stdout())), text::lines))
+        } else {
+            // A reader that stalls must not hold up the log as well.
+            Box::new(buffered(io::stdout()))
+        };
         let summary = runtime::run(config, stdout, line, stop).await?;
         anyhow::Ok((summary, stopped.is_cancelled()))
     });
@@ -231,6 +235,10 @@ fn run(config: Config, line: &ProgressLine) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("{summary}");
     Ok(if once && summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn buffered<W: Write>(to: W) -> BufWriter<W> {
+    BufWriter::with_capacity(64 << 10, to)
 }
 
 /// Cancels `stop` at the first SIGTERM or ctrl-C, and ends the process at the second. Returns a token that tells whether

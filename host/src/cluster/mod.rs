@@ -13,6 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::grant::ServiceAccount;
 use crate::object::{Gvk, Kind};
+use crate::text;
 
 /// Which cluster. By default, the one that every Kubernetes client would find.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +127,7 @@ impl Cluster {
     }
 }
 
-/// The error down to its cause.
+/// The error down to its cause, on one line.
 pub fn explain(error: &dyn std::error::Error) -> String {
     use std::fmt::Write as _;
     let mut text = error.to_string();
@@ -139,5 +140,6 @@ pub fn explain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    // What is no API server may answer with a whole page.
+    text::shortened(&text)
 }

@@ -19,6 +19,7 @@ use crate::reader::CallReader;
 use crate::selector::Scope;
 use crate::source::Source;
 use crate::tally::Tally;
+use crate::text;
 
 /// What the workers of all plugins share.
 pub struct Workshop {
@@ -241,7 +242,7 @@ impl Workshop {
             None if self.repeat == Repeat::Never => "not trying again".to_owned(),
             None => "not trying again until it changes".to_owned(),
         };
-        let reason = shortened(&failed.to_string());
+        let reason = text::shortened(&failed.to_string());
         let (name, kind, object) = (&*plugin.name, target.gvk.kind(), &target.key);
         tracing::warn!(plugin = name, kind, %object, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
         if let Failed::Denied(denied) = failed {
@@ -295,21 +296,6 @@ impl From<&Result<Done, Failed>> for ReconcileResult {
             Err(_) => Self::error,
         }
     }
-}
-
-/// Without what would flood the log, or pass for another line of it.
-fn shortened(reason: &str) -> String {
-    const MAX_BYTES: usize = 4096;
-    let (kept, more) = if reason.len() > MAX_BYTES {
-        (&reason[..reason.floor_char_boundary(MAX_BYTES)], " ...")
-    } else {
-        (reason, "")
-    };
-    let mut text = String::with_capacity(kept.len() + more.len());
-    for c in kept.chars() {
-        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
-    }
-    text + more
 }
 
 /// To a precision that people want to read.

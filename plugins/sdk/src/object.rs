@@ -32,7 +32,7 @@ impl Object {
     ///
     /// A shape that does not fit is a [`Failure::Terminal`]: it stays so until the object changes.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
-        serde_json::from_str(&self.0).map_err(|error| Failure::terminal(format_args!("unexpected object: {error}")))
+        serde_json::from_str(&self.0).map_err(|error| self.unexpected("", &error))
     }
 
     /// The value at a JSON pointer (RFC 6901), such as `/spec/template/spec/containers` or `/spec/ports/0/name`.
@@ -41,7 +41,23 @@ impl Object {
     pub fn at<'a, T: Deserialize<'a>>(&'a self, pointer: &str) -> Result<T, Failure> {
         let mut json = JsonDeserializer::from_str(&self.0);
         let value = At { pointer, whole: pointer, value: PhantomData }.deserialize(&mut json);
-        value.map_err(|error| Failure::terminal(format_args!("unexpected object at {pointer}: {error}")))
+        value.map_err(|error| self.unexpected(&format!(" at {pointer}"), &error))
+    }
+
+    /// What does not fit is quoted in the error, and ends up in a log: not what is in a Secret.
+    fn unexpected(&self, place: &str, error: &serde_json::Error) -> Failure {
+        #[derive(serde::Deserialize)]
+        struct Kind<'a> {
+            #[serde(borrow)]
+            kind: Cow<'a, str>,
+        }
+        let is_secret = serde_json::from_str(&self.0).is_ok_and(|Kind { kind }| kind == "Secret");
+        if is_secret && error.is_data() {
+            return Failure::terminal(format_args!(
+                "unexpected object{place}: it is a Secret, of which no more is said"
+            ));
+        }
+        Failure::terminal(format_args!("unexpected object{place}: {error}"))
     }
 
     /// The name of the object, to read, change or delete it by.
@@ -164,6 +180,16 @@ mod tests {
         assert_eq!(object.at("/metadata/labels/example.com~1tier"), Ok("front"));
         assert_eq!(object.at("/metadata/labels/a~0b"), Ok("c"));
         assert_eq!(object.at("/metadata/name"), Ok("x"));
+    }
+
+    #[test]
+    fn what_is_in_a_secret_is_not_quoted_where_it_is_not_what_was_expected() {
+        for (kind, quoted) in [("Secret", false), ("ConfigMap", true)] {
+            let object = Object::new(format!(r#"{{"kind": "{kind}", "data": {{"key": "hunter2"}}}}"#));
+            let Err(Failure::Terminal(reason)) = object.at::<u32>("/data/key") else { panic!("it is a number") };
+            assert_eq!(reason.contains("hunter2"), quoted, "{reason}");
+            assert!(reason.contains("/data/key"), "{reason}");
+        }
     }
 
     #[test]

@@ -122,6 +122,10 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
             log::warn("at warn");
             log::error("at error");
         }
+        Some("say-log") => log::warn(said(object)?),
+        Some("say-stderr") => eprintln!("{}", said(object)?),
+        Some("say-failure") => return Err(Failure::terminal(said(object)?)),
+        Some("say-event") => return Ok(Outcome::done().event("Said", said(object)?)),
         Some("reach") => {
             let (variables, folder) = (std::env::vars().count(), std::fs::read_dir("/").is_ok());
             let network = std::net::TcpStream::connect("127.0.0.1:1").map_err(|error| error.kind());
@@ -152,6 +156,11 @@ fn mirror(target: &ObjectRef, object: &Object) -> Result<Outcome, Failure> {
 fn config_map(target: &ObjectRef) -> Value {
     let metadata = json!({"namespace": target.namespace, "name": target.name});
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"by": VERSION}})
+}
+
+/// What the annotation `say` has it say.
+fn said(object: &Object) -> Result<String, Failure> {
+    object.at("/metadata/annotations/say")
 }
 
 fn annotation<'a>(object: &'a Object, name: &str) -> Result<Option<&'a str>, Failure> {
