@@ -22,6 +22,7 @@ pub async fn wait(workshop: &Workshop, plugin: &Plugin) -> Result<(), String> {
     let (Source::Cluster(cluster), Some(account)) = (&workshop.source, &plugin.grant.service_account) else {
         return Ok(());
     };
+    let wait = workshop.waits.begin(&plugin.name);
     let mut told = None;
     loop {
         let mut watches = Vec::new();
@@ -38,6 +39,7 @@ pub async fn wait(workshop: &Workshop, plugin: &Plugin) -> Result<(), String> {
         }
         if told.as_ref() != Some(&reason) {
             tracing::warn!(plugin = &*plugin.name, "waiting to put it in force: {reason}");
+            wait.because(&reason);
             told = Some(reason);
         }
         tokio::time::sleep(LOOK_AGAIN).await;

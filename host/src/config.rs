@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cluster::ClusterOptions;
 use crate::folder::Timing;
@@ -24,6 +25,8 @@ pub struct Config {
     pub timing: Timing,
     /// Where compiled plugins are kept. None: nowhere.
     pub cache: Option<PathBuf>,
+    /// How long what is under way may take to finish when the host is to stop.
+    pub drain_time: Duration,
     /// Whether to end when everything there is has been reconciled.
     pub once: bool,
     /// Whether nothing of what plugins ask for is done, but shown.

@@ -25,6 +25,7 @@ pub mod tally;
 pub mod tasks;
 pub mod text;
 pub mod grant;
+pub mod health;
 
 // The way of an object.
 pub mod cluster;
@@ -46,6 +47,7 @@ pub mod leader;
 pub mod supervisor;
 pub mod config;
 pub mod progress;
+pub mod checks;
 pub mod admin;
 pub mod runtime;
 pub mod telemetry;

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::apply::Applier;
 use crate::admin::Admin;
+use crate::checks::Checks;
 use crate::cluster::Cluster;
 use crate::config::{self, Config, Election};
 use crate::dispatch::{Dispatch, Progress};
+use crate::health::{InFlight, UnderWay};
 use crate::leader::{ElectionOptions, Leader};
 use crate::metrics::Metrics;
 use crate::output::Output;
@@ -27,9 +29,6 @@ use crate::tally::{Summary, Tally};
 use crate::tasks::Tasks;
 use crate::watches;
 use crate::worker::{Repeat, Workshop};
-
-/// How long it may take, after the last call, to do what it asked for and to have read what it printed.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Runs the host until `stop` is cancelled or, if it is to run once, until everything there is has been reconciled.
 /// What plugins print is written to `stdout`. Calls in flight are finished before this returns.
@@ -80,6 +79,7 @@ pub async fn run(
         Arc::clone(&tally),
         repeat,
     );
+    let (in_flight, waits) = (Arc::clone(&workshop.in_flight), Arc::clone(&workshop.waits));
     let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());
     let plugins_started = supervisor.started();
 
@@ -93,21 +93,24 @@ pub async fn run(
     tasks.spawn("plugin folder", until(&stop, reload.run().map(Ok)));
     tasks.spawn("supervisor", supervisor.follow(changes));
 
-    // Of several replicas, this one has its part.
-    let (electing, leave) = (Tasks::new(stop.clone()), CancellationToken::new());
+    // Of several replicas, this one has its part. What is held is held, and how the host is can be asked for, to the end of
+    // the calls.
+    let (last, leave) = (Tasks::new(stop.clone()), CancellationToken::new());
+    let mut standing = None;
     if let Some((options, cluster)) = election {
         let (shards, dispatch) = (Arc::clone(&shards), Arc::clone(&dispatch));
         let replica = Leader::new(&options, cluster, shards, dispatch, Arc::clone(&metrics));
-        electing.spawn("leases", replica.run(leave.clone()));
+        standing = Some(replica.standing());
+        last.spawn("leases", replica.run(leave.clone()));
     }
 
     if let Some(addresses) = config.admin {
-        let admin = Admin {
-            dispatch: Arc::clone(&dispatch),
-            plugins_started: Arc::clone(&plugins_started),
-            metrics: Arc::clone(&metrics),
-        };
-        tasks.spawn("admin", until(&stop, admin.serve(&addresses).await?));
+        let plugins = (Arc::clone(&plugins_started), waits);
+        let checks = Checks::new(Arc::clone(&dispatch), Arc::clone(&in_flight), plugins, standing, stop.clone());
+        let checks = Arc::new(checks);
+        let admin = Admin { checks: Arc::clone(&checks), metrics: Arc::clone(&metrics) };
+        last.spawn("admin", until(&leave, admin.serve(&addresses).await?.map(Ok)));
+        last.spawn("checks", until(&leave, async move { checks.run().await }.map(Ok)));
     }
 
     let summary = || {
@@ -134,18 +137,27 @@ pub async fn run(
         drained.wait().await;
         ended
     };
-    // A call takes no longer than it may.
-    if let Ok(ended) = tokio::time::timeout(config.limits.wall + DRAIN_TIME, drained).await {
+    if let Ok(ended) = tokio::time::timeout(config.drain_time, drained).await {
         ended?;
     } else {
-        tracing::warn!(
-            "given up: what plugins printed is not read by anybody, or the API server does not answer what they asked for"
-        );
+        give_up(&in_flight, config.drain_time);
     }
-    // What is held is held to the end of the calls.
     leave.cancel();
-    electing.finish().await?;
+    last.finish().await?;
     Ok(summary())
+}
+
+/// Says what is not over, though there was time.
+fn give_up(in_flight: &InFlight, time: Duration) {
+    let time = humantime::format_duration(time);
+    let under_way = in_flight.all();
+    if under_way.is_empty() {
+        tracing::warn!("given up: what plugins printed was not read by anybody in {time} (--drain-time)");
+    }
+    for UnderWay { plugin, target, what, .. } in under_way {
+        let (kind, object) = (target.gvk.kind(), &target.key);
+        tracing::warn!(plugin = &*plugin, kind, %object, "given up: {what} is not over after {time} (--drain-time)");
+    }
 }
 
 /// Runs the future until it ends or `stop` is cancelled.

@@ -30,7 +30,7 @@ pub async fn run(
                 }
                 dispatch.deliver(&order, update);
             };
-            let watch = Box::pin(source.watch(&order.selection, span, deliver));
+            let watch = Box::pin(source.watch(&order.selection, span, &order.heard, deliver));
             let watch = order.stop.run_until_cancelled(watch);
             if stop.run_until_cancelled(watch).await.is_some_and(|ended| ended.is_none()) {
                 tracing::debug!("not watching {} any more", order.selection);

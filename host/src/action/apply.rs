@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cluster::Author;
 use super::events::Events;
@@ -13,6 +13,7 @@ use crate::cluster::explain;
 use crate::diff;
 use crate::dispatch::{Dispatch, Peek, Written};
 use crate::grant::{Mode, ServiceAccount, Verb};
+use crate::health::Pulse;
 use crate::metrics::{ActionResult, Metrics};
 use crate::object::{Gvk, Kind, Object, ObjectRef};
 use crate::output::Output;
@@ -23,7 +24,7 @@ use crate::source::manifests::Edited;
 use crate::text;
 
 /// How long a step may take. The API server gives webhooks less, and answers by then.
-const STEP_TIME: Duration = Duration::from_secs(30);
+pub const STEP_TIME: Duration = Duration::from_secs(30);
 
 /// Does what plugins ask for.
 pub struct Applier {
@@ -46,6 +47,8 @@ pub struct Behalf<'a> {
     pub target: &'a ObjectRef,
     /// As it was. None: it is gone.
     pub object: Option<&'a Object>,
+    /// Is told of each step.
+    pub pulse: &'a Pulse,
 }
 
 /// A step could not be done. Those after it were not tried.
@@ -139,6 +142,7 @@ impl Applier {
             return Err("the object is another replica's by now, which reconciles it".to_owned());
         };
         let time = pass.left().map_or(STEP_TIME, |left| left.min(STEP_TIME));
+        behalf.pulse.begin(behalf.target, "a change", time, Instant::now());
         let done = tokio::time::timeout(time, self.step(behalf, step, changes)).await;
         done.unwrap_or_else(|_| Err(format!("there was no answer in {} s", time.as_secs())))
     }
@@ -224,7 +228,7 @@ impl Applier {
     /// Publishes an Event. That it could not be published is only logged: an Event is for people, and nothing may hang
     /// on it. In a namespace that is being deleted, say, there can be no new ones.
     async fn publish(&self, behalf: Behalf<'_>, account: Option<&ServiceAccount>, note: &Note) {
-        let Behalf { plugin, target, object } = behalf;
+        let Behalf { plugin, target, object, .. } = behalf;
         if !self.shards.holds(target) {
             return;
         }
@@ -240,7 +244,9 @@ impl Applier {
             return;
         }
         let note = Note { reason: reason.to_owned(), note, warning: true };
-        self.publish(behalf, None, &note).await;
+        behalf.pulse.begin(behalf.target, "an Event", STEP_TIME, Instant::now());
+        // If there is no answer, it is done without.
+        let _ = tokio::time::timeout(STEP_TIME, self.publish(behalf, None, &note)).await;
     }
 }
 

@@ -133,6 +133,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = listen_addresses)]
     admin: Option<Listen>,
 
+    /// Time that calls in flight have to finish after SIGTERM or ctrl-C; what is not over then is given up.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
+    drain_time: Duration,
+
     /// Form of the log.
     #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Log")]
     log_format: LogFormat,
@@ -201,6 +205,7 @@ impl Args {
             limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory },
             timing: Timing { debounce: self.debounce, poll: self.poll_interval },
             cache,
+            drain_time: self.drain_time,
             once: self.once,
             dry_run: self.dry_run,
             election,

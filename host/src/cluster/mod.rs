@@ -1,6 +1,7 @@
 //! A connection to a cluster, and what the cluster serves.
 
 pub mod access;
+mod listening;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

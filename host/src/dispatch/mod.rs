@@ -8,6 +8,7 @@ mod controller;
 mod handover;
 mod look;
 mod roster;
+mod vitals;
 mod watched;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Event;
+use crate::health::{Heard, Pulse};
 use crate::object::{Gvk, Object, ObjectKey, ObjectRef};
 use crate::plugin::Plugin;
 use crate::queue::{End, Priority};
@@ -47,6 +49,8 @@ pub struct Dispatch {
 pub struct Order {
     /// What to watch.
     pub selection: Arc<Selection>,
+    /// To be told when something is heard of it.
+    pub heard: Arc<Heard>,
     /// Cancelled when nobody wants it any more.
     pub stop: CancellationToken,
 }
@@ -70,6 +74,8 @@ pub struct Work {
     pub plugin: Arc<Plugin>,
     /// The plugin is gone: it is not to be called.
     pub retired: bool,
+    /// Is told what is done about it.
+    pub pulse: Arc<Pulse>,
 }
 
 /// What the host has done to an object.
@@ -105,7 +111,7 @@ impl Dispatch {
     }
 
     /// Takes in what a watch tells.
-    pub fn deliver(&self, Order { selection, stop }: &Order, update: Update) {
+    pub fn deliver(&self, Order { selection, stop, .. }: &Order, update: Update) {
         let mut state = self.write();
         // It may have been stopped a moment ago, and another one started.
         if stop.is_cancelled() {
@@ -195,15 +201,15 @@ impl Dispatch {
         }
     }
 
-    /// Waits for the next object that the controller has to reconcile, on behalf of its worker of that number, from 0.
-    /// None: it is to stop.
-    pub async fn next(&self, controller: &Controller, worker: usize) -> Option<Work> {
+    /// Waits for the next object that the controller has to reconcile, on behalf of its worker of that number, from 0, whose
+    /// pulse this is. None: it is to stop.
+    pub async fn next(&self, controller: &Controller, worker: usize, pulse: &Arc<Pulse>) -> Option<Work> {
         loop {
             controller.wait_while_surplus(worker).await;
             if controller.stop.is_cancelled() {
                 return None;
             }
-            let due = match self.take(controller) {
+            let due = match self.take(controller, pulse) {
                 Ok(work) => return Some(work),
                 Err(due) => due,
             };
@@ -212,13 +218,10 @@ impl Dispatch {
     }
 
     /// The next object, or when there may be one.
-    fn take(&self, controller: &Controller) -> Result<Work, Option<Instant>> {
+    fn take(&self, controller: &Controller, pulse: &Arc<Pulse>) -> Result<Work, Option<Instant>> {
         let state = self.read();
         let duty = controller.duty();
-        let starting =
-            |watch: &Arc<Selection>| state.watches.get(watch).is_some_and(|watched| watched.status == Status::Starting);
-        if duty.owned.iter().any(starting) {
-            // Children of earlier answers are looked for among them.
+        if state.is_held_up(&duty) {
             return Err(None);
         }
         let mut queue = lock(&controller.queue);
@@ -237,7 +240,7 @@ impl Dispatch {
         drop(queue);
         let object = state.object(&duty.targets, &job.key).cloned();
         let (plugin, retired) = (Arc::clone(&duty.plugin), duty.retired);
-        Ok(Work { object, target: job.key, attempt: job.attempt, plugin, retired })
+        Ok(Work { object, target: job.key, attempt: job.attempt, plugin, retired, pulse: Arc::clone(pulse) })
     }
 
     /// The object of some work as it is now, for a call that begins only now. What has happened to it since the work was

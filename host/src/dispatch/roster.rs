@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::controller::{Controller, Duty};
 use super::watched::{Role, Status, Watched};
 use super::{Dispatch, Order, State};
+use crate::health::Heard;
 use crate::object::{Object, ObjectRef};
 use crate::plugin::Plugin;
 use crate::queue::Priority;
@@ -82,10 +83,11 @@ impl Dispatch {
     /// Has the controller follow a watch, and the watch started if it is the first.
     pub(super) fn follow(&self, state: &mut State, watch: &Arc<Selection>, controller: &Arc<Controller>, role: Role) {
         let watched = state.watches.entry(Arc::clone(watch)).or_insert_with(|| {
-            let stop = CancellationToken::new();
+            let (heard, stop) = (Arc::<Heard>::default(), CancellationToken::new());
+            let order = Order { selection: Arc::clone(watch), heard: Arc::clone(&heard), stop: stop.clone() };
             // Without somebody to take the order, the host is ending.
-            let _ = self.orders.send(Order { selection: Arc::clone(watch), stop: stop.clone() });
-            Watched::new(stop)
+            let _ = self.orders.send(order);
+            Watched::new(heard, stop)
         });
         watched.add_follower(controller, role);
     }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Written;
 use super::controller::{Controller, lock};
 use crate::cache::{Cache, Change, Event};
+use crate::health::Heard;
 use crate::object::{Kind, Object, ObjectRef, Owner};
 use crate::queue::Priority;
 use crate::selector::Selection;
@@ -19,6 +20,8 @@ pub(super) struct Watched {
     pub(super) cache: Cache,
     pub(super) status: Status,
     pub(super) followers: Vec<(Arc<Controller>, Role)>,
+    /// When something was last heard of it.
+    pub(super) heard: Arc<Heard>,
     /// Cancelled when nobody follows it any more.
     pub(super) stop: CancellationToken,
 }
@@ -60,8 +63,8 @@ pub(super) enum Wake {
 }
 
 impl Watched {
-    pub(super) fn new(stop: CancellationToken) -> Self {
-        Self { kind: None, cache: Cache::default(), status: Status::Starting, followers: Vec::new(), stop }
+    pub(super) fn new(heard: Arc<Heard>, stop: CancellationToken) -> Self {
+        Self { kind: None, cache: Cache::default(), status: Status::Starting, followers: Vec::new(), heard, stop }
     }
 
     /// Whether somebody is called for its objects.

@@ -121,7 +121,7 @@ impl Loader {
                 return Err(LoadError::NoWatches);
             }
             let (engine, grant) = (Arc::clone(&self.engine), Arc::new(grant));
-            Ok(Plugin { name, digest, grant, watches, owns, finalizer, program, engine, limits })
+            Ok(Plugin { name, digest, grant, watches, owns, finalizer, limits, program, engine })
         };
         // A defect of the compiler or the host is the matter of this plugin alone.
         AssertUnwindSafe(load).catch_unwind().await.unwrap_or(Err(LoadError::Panicked))

@@ -28,9 +28,10 @@ pub struct Plugin {
     pub owns: Vec<Selection>,
     /// The finalizer that it needs on the objects that it is called for.
     pub finalizer: Option<Box<str>>,
+    /// What a call may use.
+    pub limits: Limits,
     pub(super) program: Program,
     pub(super) engine: Arc<Engine>,
-    pub(super) limits: Limits,
 }
 
 /// The two things that a plugin can be, linked.

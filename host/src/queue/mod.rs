@@ -69,6 +69,8 @@ pub struct Queue {
     live_in_a_row: u32,
     waiting: usize,
     running: usize,
+    /// How often an object was taken.
+    taken: u64,
     jitter: fastrand::Rng,
 }
 
@@ -105,6 +107,7 @@ impl Queue {
             live_in_a_row: 0,
             waiting: 0,
             running: 0,
+            taken: 0,
             jitter: fastrand::Rng::with_seed(seed),
         }
     }
@@ -133,6 +136,7 @@ impl Queue {
         entry.state = State::Running { again: None, last: false };
         self.waiting -= 1;
         self.running += 1;
+        self.taken += 1;
         Some(Job { attempt: entry.failures, key })
     }
 
@@ -230,6 +234,12 @@ impl Queue {
         self.waiting == 0 && self.running == 0
     }
 
+    /// If there is something to be taken and nothing is in a call: how often something was taken until now.
+    pub fn left_since(&self, now: Instant) -> Option<u64> {
+        let has_some = self.waiting > 0 || self.next_due().is_some_and(|due| due <= now);
+        (has_some && self.running == 0).then_some(self.taken)
+    }
+
     /// Makes the object waiting, whatever it was but running.
     fn wait(&mut self, key: ObjectRef, priority: Priority) {
         let entry = self.entries.entry(key.clone()).or_insert(Entry { state: State::Resting, failures: 0 });
@@ -313,6 +323,23 @@ mod tests {
         assert_eq!(queue.len(), 1);
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
         assert_eq!(taken(&mut queue, now), None);
+    }
+
+    #[test]
+    fn work_is_left_when_it_could_be_taken_and_nothing_is_in_a_call() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        assert_eq!(queue.left_since(now), None);
+        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("b"), Priority::Live);
+        assert_eq!(queue.left_since(now), Some(0));
+        queue.take(now).unwrap();
+        assert_eq!(queue.left_since(now), None, "the other one has to wait");
+        queue.finish(&key("a"), End::RequeueAfter(Duration::from_secs(1)), now);
+        assert_eq!(queue.left_since(now), Some(1));
+        queue.take(now).unwrap();
+        queue.finish(&key("b"), End::Done, now);
+        assert_eq!(queue.left_since(now), None, "it is not due yet");
+        assert_eq!(queue.left_since(now + Duration::from_secs(1)), Some(2));
     }
 
     #[test]

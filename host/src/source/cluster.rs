@@ -1,17 +1,19 @@
 //! Objects from a cluster, by kube's watcher.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use kube::Api;
 use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::{self, DefaultBackoff, watcher};
+use kube::{Api, Client};
 
 use super::{Span, Update};
 use crate::cache::Event;
 use crate::cluster::{Cluster, explain};
+use crate::health::Heard;
 use crate::object::{Gvk, Kind, RawObject};
 use crate::selector::Selection;
 
@@ -28,11 +30,18 @@ enum Ended {
 
 impl Cluster {
     /// Follows the selected objects for as long as `span` says. A kind that is not served is waited for.
-    pub(super) async fn watch(&self, selection: &Selection, span: Span, mut deliver: impl FnMut(Update)) {
-        let (gvk, url) = (&selection.gvk, &self.url);
+    pub(super) async fn watch(
+        &self,
+        selection: &Selection,
+        span: Span,
+        heard: &Arc<Heard>,
+        mut deliver: impl FnMut(Update),
+    ) {
+        let (gvk, url, client) = (&selection.gvk, &self.url, self.listening_client(heard));
         let mut backoff = DefaultBackoff::default();
         let mut waiting = false;
         loop {
+            heard.note(Instant::now());
             match self.discover(gvk).await {
                 Ok(Some(kind)) => {
                     backoff.reset();
@@ -40,7 +49,7 @@ impl Cluster {
                         tracing::info!("{url} serves {gvk} now");
                     }
                     deliver(Update::Found(kind.clone()));
-                    match self.follow(&kind, selection, span, &mut deliver).await {
+                    match self.follow(&client, (&kind, selection), span, &mut deliver).await {
                         Ended::Told => return,
                         Ended::NotServed => tokio::time::sleep(Duration::from_millis(200)).await,
                     }
@@ -82,11 +91,17 @@ impl Cluster {
 
     /// Lists are asked for in pages and read as they are when they are asked for, not from the API server's cache, so that
     /// one that begins after a write has what was written.
-    async fn follow(&self, kind: &Kind, selection: &Selection, span: Span, deliver: &mut impl FnMut(Update)) -> Ended {
-        let url = &self.url;
+    async fn follow(
+        &self,
+        client: &Client,
+        (kind, selection): (&Kind, &Selection),
+        span: Span,
+        deliver: &mut impl FnMut(Update),
+    ) -> Ended {
+        let (url, client) = (&self.url, client.clone());
         let api: Api<RawObject> = match &selection.namespace {
-            Some(namespace) if kind.namespaced => Api::namespaced_with(self.client(), namespace, kind),
-            _ => Api::all_with(self.client(), kind),
+            Some(namespace) if kind.namespaced => Api::namespaced_with(client, namespace, kind),
+            _ => Api::all_with(client, kind),
         };
         let mut config = watcher::Config::default();
         if !selection.labels.selects_all() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cache::Event;
 use crate::cluster::Cluster;
+use crate::health::Heard;
 use crate::object::{Gvk, Kind};
 use crate::selector::Selection;
 
@@ -44,10 +45,11 @@ pub enum Update {
 }
 
 impl Source {
-    /// Follows the selected objects for as long as `span` says. What fails is said in the log and tried again.
-    pub async fn watch(&self, selection: &Selection, span: Span, deliver: impl FnMut(Update)) {
+    /// Follows the selected objects for as long as `span` says. What fails is said in the log and tried again. Whatever is
+    /// asked of an API server, or comes from it, is `heard`.
+    pub async fn watch(&self, selection: &Selection, span: Span, heard: &Arc<Heard>, deliver: impl FnMut(Update)) {
         match self {
-            Self::Cluster(cluster) => cluster.watch(selection, span, deliver).await,
+            Self::Cluster(cluster) => cluster.watch(selection, span, heard, deliver).await,
             Self::Manifests(manifests) => manifests.watch(selection, span, deliver).await,
         }
     }

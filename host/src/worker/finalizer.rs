@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Failed, Workshop, behalf};
+use super::{Failed, Workshop, behalf, in_time};
 use crate::action::guard::Ask;
 use crate::action::plan::Step;
 use crate::dispatch::{Controller, Work};
@@ -42,7 +42,7 @@ impl Workshop {
                 now.unwrap_or_else(|| Arc::clone(told))
             }
             // Told as gone, it may be there, and not be selected any more.
-            None => match self.applier.look_up(&work.target, None).await.map_err(Failed::LookUp)? {
+            None => match in_time(work, self.applier.look_up(&work.target, None)).await? {
                 Some(object) if !self.dispatch.selects(plugin, &work.target, &object) => object,
                 // It is gone, or selected again.
                 _ => return Ok(()),

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::action::apply::{ActionError, Applier, Behalf, Changes};
+use crate::action::apply::{ActionError, Applier, Behalf, Changes, STEP_TIME};
 use crate::action::guard::{Ask, Denied};
 use crate::action::plan::{Draft, Invalid};
 use crate::dispatch::{Controller, Dispatch, Work};
+use crate::health::{InFlight, Waits};
 use crate::hot_loop::Heat;
 use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
 use crate::output::Output;
@@ -37,6 +38,10 @@ pub struct Workshop {
     pub metrics: Arc<Metrics>,
     /// What is counted for people.
     pub tally: Arc<Tally>,
+    /// What the workers do.
+    pub in_flight: Arc<InFlight>,
+    /// The plugins that are not in force yet.
+    pub waits: Arc<Waits>,
     /// Whether an object is called for again though it has not changed.
     pub repeat: Repeat,
     next_id: AtomicU64,
@@ -85,16 +90,18 @@ impl Workshop {
     ) -> Self {
         // From a random number on, so that ids of different runs do not get confused in a log.
         let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { dispatch, source, scope, applier, output, metrics, tally, repeat, next_id }
+        let (in_flight, waits) = (Arc::default(), Arc::default());
+        Self { dispatch, source, scope, applier, output, metrics, tally, in_flight, waits, repeat, next_id }
     }
 
     /// Does the work of one plugin as its worker of that number, one call at a time, until it is to stop. The call in
     /// flight finishes first.
     pub async fn work(&self, controller: &Arc<Controller>, number: usize) {
         let metrics = self.metrics.reconciles(&controller.name);
-        let mut caller = Caller::default();
-        while let Some(mut work) = self.dispatch.next(controller, number).await {
+        let (mut caller, pulse) = (Caller::default(), self.in_flight.pulse(&controller.name));
+        while let Some(mut work) = self.dispatch.next(controller, number, &pulse).await {
             self.take_on(controller, &mut work, &mut caller, &metrics).await;
+            pulse.end();
             // A call may take no more than microseconds, and others want their turn.
             tokio::task::coop::consume_budget().await;
         }
@@ -140,7 +147,7 @@ impl Workshop {
             return Ok(Done { requeue_after: None, changes: Changes::new() });
         }
 
-        let Work { target, object, attempt, .. } = &*work;
+        let Work { target, object, attempt, pulse, .. } = &*work;
         let reads = Arc::new(CallReader {
             dispatch: Arc::clone(&self.dispatch),
             source: self.source.clone(),
@@ -153,7 +160,9 @@ impl Workshop {
         });
         let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
+        pulse.begin(target, "the call", plugin.limits.wall, Instant::now());
         let Answer { result, stdout, stderr, log_dropped } = caller.reconcile(&plugin, request).await;
+        pulse.begin(target, "what it printed", STEP_TIME, Instant::now());
         self.pass_on(&plugin.name, request, stdout, &stderr, log_dropped).await;
         if let Some(denied) = reads.denied() {
             return Err(denied.into());
@@ -177,10 +186,10 @@ impl Workshop {
         }
         let ask = Ask::of(plugin, target);
         ask.check_kinds(&draft)?;
-        let kinds = self.applier.kinds(&draft).await.map_err(Failed::LookUp)?;
+        let kinds = in_time(work, self.applier.kinds(&draft)).await?;
         let object = match object {
             // It may be there, and not be selected any more; then it has children.
-            None if draft.names_children() => self.applier.look_up(target, None).await.map_err(Failed::LookUp)?,
+            None if draft.names_children() => in_time(work, self.applier.look_up(target, None)).await?,
             object => object.clone(),
         };
         let owned = match &object {
@@ -264,7 +273,15 @@ impl Failed {
 }
 
 fn behalf<'a>(plugin: &'a Plugin, work: &'a Work) -> Behalf<'a> {
-    Behalf { plugin, target: &work.target, object: work.object.as_deref() }
+    Behalf { plugin, target: &work.target, object: work.object.as_deref(), pulse: &work.pulse }
+}
+
+/// What is looked up, if there is an answer in the time of a step.
+async fn in_time<T>(work: &Work, look_up: impl Future<Output = Result<T, String>>) -> Result<T, Failed> {
+    work.pulse.begin(&work.target, "a question to the API server", STEP_TIME, Instant::now());
+    let answer = tokio::time::timeout(STEP_TIME, look_up).await;
+    let none = || Err(format!("the API server did not answer in {} s", STEP_TIME.as_secs()));
+    answer.unwrap_or_else(|_| none()).map_err(Failed::LookUp)
 }
 
 /// How long to leave an object alone that the plugin changes with every call.

@@ -37,7 +37,9 @@ fn an_api_server_that_is_down_at_the_start_is_waited_for() {
     let host = cluster.host(&place.plugins, &["--admin", "127.0.0.1:0"]);
     let address = host.log("serving /livez")["address"].as_str().unwrap().to_owned();
     host.log("cannot watch apps/v1 ReplicaSet at https://127.0.0.1:");
-    poll("plugin in force", || http_get(&address, "/readyz").contains("source: not listed yet").then_some(()));
+    poll("plugin in force", || {
+        http_get(&address, "/readyz").contains("[-] watch of apps/v1 ReplicaSet: not listed yet").then_some(())
+    });
     assert!(http_get(&address, "/readyz").starts_with("HTTP/1.1 503 "));
     assert!(http_get(&address, "/livez").starts_with("HTTP/1.1 200 "));
     cluster.start_api_server();

@@ -11,6 +11,7 @@ mod bad_guests;
 mod commands;
 mod examples;
 mod grants;
+mod health;
 mod manifests;
 mod rbac;
 mod reads;

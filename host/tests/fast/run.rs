@@ -251,7 +251,7 @@ fn neither_a_stalled_reader_nor_an_open_connection_holds_up_the_end() {
     place.plugin("probe", &plugins::probe(1));
     place.object(&probe("a", "flood"));
     let mut command = Host::command(&place.plugins);
-    command.arg("--manifests").arg(&place.manifests).args(["--admin", "127.0.0.1:0", "--call-wall", "1s"]);
+    command.arg("--manifests").arg(&place.manifests).args(["--admin", "127.0.0.1:0", "--drain-time", "1s"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let serving = log

@@ -1,14 +1,14 @@
 //! What the host does not let others do, and what it does not give away.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::host::{Host, Workplace};
+use crate::support::host::Workplace;
 use crate::support::{asking, plugins, probe, replica_set};
 
 #[test]
@@ -78,20 +78,37 @@ fn no_value_of_a_secret_is_in_the_log_or_in_a_diff() {
 }
 
 #[test]
+fn the_admin_endpoints_can_only_be_read() {
+    let place = Workplace::new();
+    let host = place.run(&["--admin", "127.0.0.1:0"]);
+    let address = host.log("serving /livez")["address"].as_str().unwrap().to_owned();
+    let ask = |head: String| {
+        let mut connection = TcpStream::connect(&address).unwrap();
+        // The host may answer, and close the connection, before all is written.
+        let _ = write!(connection, "{head}\r\n\r\n");
+        let mut answer = String::new();
+        let _ = connection.read_to_string(&mut answer);
+        answer.lines().next().unwrap_or_default().to_owned()
+    };
+    for path in ["/livez", "/readyz", "/metrics"] {
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            let answer = ask(format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0"));
+            assert!(answer.starts_with("HTTP/1.1 405 "), "{method} {path}: {answer}");
+        }
+        assert!(ask(format!("GET {path} HTTP/1.1\r\nHost: a")).starts_with("HTTP/1.1 200 "), "{path}");
+    }
+    assert!(ask("GET /debug/pprof HTTP/1.1\r\nHost: a".to_owned()).starts_with("HTTP/1.1 404 "));
+    let long = ask(format!("GET /livez HTTP/1.1\r\nHost: {}", "a".repeat(1 << 20)));
+    assert!(!long.starts_with("HTTP/1.1 200 "), "{long}");
+    host.stop();
+}
+
+#[test]
 fn an_answer_that_is_not_understood_is_not_quoted_whatever_is_logged() {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
     let port = answering(r#"{"kind": "APIResourceList", "groupVersion": 5, "data": {"key": "hunter2"}}"#);
-    let kubeconfig = json!({
-        "clusters": [{"name": "test", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
-        "users": [{"name": "test", "user": {}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "current-context": "test",
-    });
-    let path = place.folder.path().join("kubeconfig");
-    fs::write(&path, kubeconfig.to_string()).unwrap();
-    let args = ["--log".as_ref(), "debug,kube_client=trace".as_ref(), "--kubeconfig".as_ref(), path.as_os_str()];
-    let host = Host::start(&place.plugins, &args, &[]);
+    let host = place.run_on(port, &["--log", "debug,kube_client=trace"]);
     host.log("requesting");
     host.log("cannot watch apps/v1 ReplicaSet");
     let finished = host.stop();

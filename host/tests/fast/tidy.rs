@@ -78,6 +78,7 @@ fn the_pure_middle_does_no_io_and_reads_no_clock() {
         "diff.rs",
         "folder/settle.rs",
         "grant/",
+        "health/",
         "hot_loop.rs",
         "leader/election.rs",
         "nearest.rs",

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{DEADLINE, plugins, poll, write_manifest, write_whole};
 
@@ -78,6 +78,21 @@ impl Workplace {
     /// Starts the host on both folders.
     pub(crate) fn run(&self, more: &[&str]) -> Host {
         let mut args = vec!["--manifests".as_ref(), self.manifests.as_os_str()];
+        args.extend(more.iter().map(OsStr::new));
+        Host::start(&self.plugins, &args, &[])
+    }
+
+    /// Starts the host on an API server at that port of this machine.
+    pub(crate) fn run_on(&self, port: u16, more: &[&str]) -> Host {
+        let kubeconfig = json!({
+            "clusters": [{"name": "test", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
+            "users": [{"name": "test", "user": {}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        });
+        let path = self.folder.path().join("kubeconfig");
+        write_whole(&path, kubeconfig.to_string().as_bytes());
+        let mut args = vec!["--kubeconfig".as_ref(), path.as_os_str()];
         args.extend(more.iter().map(OsStr::new));
         Host::start(&self.plugins, &args, &[])
     }

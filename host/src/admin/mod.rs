@@ -1,7 +1,10 @@
-//! Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`.
+//! Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`. There is nothing to be changed by it.
+
+mod serve;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -10,49 +13,46 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::SetOnce;
 
-use crate::dispatch::Dispatch;
+use crate::checks::{Checks, Report};
 use crate::metrics::Metrics;
 
 /// What the endpoints tell of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Admin {
-    /// Whether the source is listed.
-    pub dispatch: Arc<Dispatch>,
-    /// Set when the plugins that were there at the start are loaded, or refused.
-    pub plugins_started: Arc<SetOnce<()>>,
+    /// What `/livez` and `/readyz` say.
+    pub checks: Arc<Checks>,
     /// What `/metrics` serves.
     pub metrics: Arc<Metrics>,
 }
 
 impl Admin {
     /// Serves the endpoints at the first of the addresses that can be had. The port is open when this returns.
-    pub async fn serve(
-        self,
-        addresses: &[SocketAddr],
-    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
+    pub async fn serve(self, addresses: &[SocketAddr]) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
         let listener = TcpListener::bind(addresses).await;
         let listener = listener.with_context(|| format!("cannot listen on {addresses:?} (--admin)"))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "serving /livez, /readyz and /metrics on http://{address}");
         let router = Router::new()
-            .route("/livez", get(|| async { "ok\n" }))
+            .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(self);
-        Ok(async move { axum::serve(listener, router).await.context("health and metrics") })
+        Ok(serve::serve(listener, router))
     }
 }
 
-async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if !admin.plugins_started.initialized() {
-        (StatusCode::SERVICE_UNAVAILABLE, "plugins: not loaded yet\n")
-    } else if !admin.dispatch.progress().listed {
-        (StatusCode::SERVICE_UNAVAILABLE, "source: not listed yet\n")
-    } else {
-        (StatusCode::OK, "ok\n")
-    }
+async fn livez(State(admin): State<Admin>) -> (StatusCode, String) {
+    answer(&admin.checks.alive(Instant::now()))
+}
+
+async fn readyz(State(admin): State<Admin>) -> (StatusCode, String) {
+    answer(&admin.checks.ready())
+}
+
+fn answer(report: &Report) -> (StatusCode, String) {
+    let status = if report.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, report.to_string())
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

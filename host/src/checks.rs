@@ -1,0 +1,177 @@
+//! Whether the host is alive and ready, and if not, what is wrong.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{SetOnce, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatch::{Dispatch, Status};
+use crate::health::{InFlight, Presence, UnderWay, Waits, Watchdog};
+use crate::leader::Standing;
+use crate::text;
+
+/// How often it is looked whether the host is alive.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is looked at.
+pub struct Checks {
+    /// The watches, and the work that waits.
+    pub dispatch: Arc<Dispatch>,
+    /// The work that is being done.
+    pub in_flight: Arc<InFlight>,
+    /// Set when the plugins that were there at the start are loaded, or refused.
+    pub plugins_started: Arc<SetOnce<()>>,
+    /// Plugins that are not in force yet.
+    pub waits: Arc<Waits>,
+    /// How the replica stands in its election. None: there is none.
+    pub standing: Option<watch::Receiver<Standing>>,
+    /// Cancelled when the host is to stop.
+    pub stop: CancellationToken,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    watchdog: Watchdog,
+    presence: Presence,
+}
+
+/// What was found, a line each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report(Vec<Line>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    good: bool,
+    text: String,
+}
+
+impl Checks {
+    /// Nothing is seen yet.
+    pub fn new(
+        dispatch: Arc<Dispatch>,
+        in_flight: Arc<InFlight>,
+        (plugins_started, waits): (Arc<SetOnce<()>>, Arc<Waits>),
+        standing: Option<watch::Receiver<Standing>>,
+        stop: CancellationToken,
+    ) -> Self {
+        let seen = Mutex::new(Seen { watchdog: Watchdog::default(), presence: Presence::new(Instant::now()) });
+        Self { dispatch, in_flight, plugins_started, waits, standing, stop, seen }
+    }
+
+    /// Looks each second, for ever, and says in the log when the host is not alive.
+    pub async fn run(&self) {
+        let mut was_alive = true;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = Instant::now();
+            self.look(now);
+            let alive = self.alive(now);
+            if was_alive && !alive.is_good() {
+                tracing::error!("the host does not do its work, and /livez says so: {}", alive.bad().join("; "));
+            }
+            was_alive = alive.is_good();
+        }
+    }
+
+    fn look(&self, now: Instant) {
+        let mut waiting = self.dispatch.waiting(now);
+        // Workers of a plugin that was taken away and came back wait for those before them.
+        let busy = self.in_flight.all();
+        waiting.retain(|waiting| busy.iter().all(|does| does.plugin != waiting.plugin));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.presence.tick(now) {
+            seen.watchdog.forget();
+        }
+        seen.watchdog.look(waiting, now);
+    }
+
+    /// Whether the host does its work. If not, only a new process helps.
+    pub fn alive(&self, now: Instant) -> Report {
+        let mut report = Report::default();
+        if self.stop.is_cancelled() {
+            // What is not over at the deadline is given up.
+            report.add(true, "stopping");
+            return report;
+        }
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.presence.has_grace(now) {
+            report.add(true, "the process was stopped for a while, and has its time again");
+            return report;
+        }
+        let stuck = self.in_flight.all().into_iter().filter(|does| does.is_stuck(now));
+        let stuck = stuck.map(|does: UnderWay| format!("{does} is not over, long after it had to be"));
+        report.add_all("calls", stuck);
+        let neglected = seen.watchdog.neglected(now).into_iter();
+        report.add_all(
+            "queues",
+            neglected.map(|(plugin, time)| {
+                format!("plugin {plugin}: work has waited for {} s, and nobody takes it", time.as_secs())
+            }),
+        );
+        let silent = self.dispatch.silent(now).into_iter();
+        report.add_all(
+            "watches",
+            silent.map(|(watch, time)| format!("watch of {watch}: nothing was heard of it for {} s", time.as_secs())),
+        );
+        report
+    }
+
+    /// Whether all is there that the host needs for its work. A replica that stands by is ready to take over, and a kind
+    /// that is not served may never be.
+    pub fn ready(&self) -> Report {
+        let mut report = Report::default();
+        if self.stop.is_cancelled() {
+            report.add(false, "stopping: calls in flight are finished, and no others begin");
+        }
+        let loaded = self.plugins_started.initialized();
+        report.add(loaded, if loaded { "plugins loaded" } else { "plugins: not loaded yet" });
+        for (plugin, reason) in self.waits.all() {
+            report.add(false, format!("plugin {plugin}: waits, because {reason}"));
+        }
+        for (watch, status) in self.dispatch.watches() {
+            match status {
+                Status::Listed => report.add(true, format!("watch of {watch}")),
+                Status::NotServed => report.add(true, format!("watch of {watch}: waits for the kind to be served")),
+                Status::Starting => report.add(false, format!("watch of {watch}: not listed yet")),
+                Status::Refused(reason) => report.add(false, format!("watch of {watch}: {reason}")),
+            }
+        }
+        if let Some(standing) = &self.standing {
+            let standing = standing.borrow();
+            report.add(matches!(*standing, Standing::Holds { .. }), format!("lease: {}", *standing));
+        }
+        report
+    }
+}
+
+impl Report {
+    /// Whether all is good.
+    pub fn is_good(&self) -> bool {
+        self.0.iter().all(|line| line.good)
+    }
+
+    fn bad(&self) -> Vec<&str> {
+        self.0.iter().filter(|line| !line.good).map(|line| &*line.text).collect()
+    }
+
+    fn add(&mut self, good: bool, text: impl AsRef<str>) {
+        self.0.push(Line { good, text: text::shortened(text.as_ref()) });
+    }
+
+    /// Adds all that is wrong with something or, if nothing is, that it is good.
+    fn add_all(&mut self, what: &str, wrong: impl Iterator<Item = String>) {
+        let before = self.0.len();
+        wrong.for_each(|text| self.add(false, text));
+        if self.0.len() == before {
+            self.add(true, what);
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|Line { good, text }| writeln!(f, "[{}] {text}", if *good { '+' } else { '-' }))
+    }
+}
