@@ -81,6 +81,12 @@ lint: ## Check format, lints and documentation
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources of dependencies are not checked"; fi
 
+.PHONY: audit
+audit: ## Check the dependencies against known advisories (needs cargo-deny or cargo-audit, and their database)
+	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	elif command -v cargo-audit >/dev/null; then cargo audit; \
+	else echo "not checked: neither cargo-deny nor cargo-audit is installed; cargo install --locked cargo-deny"; exit 1; fi
+
 .PHONY: wasm-target
 wasm-target:
 	@rustup target list --installed | grep -qx $(WASM) || { echo "adding the Rust target $(WASM)"; rustup target add $(WASM); }

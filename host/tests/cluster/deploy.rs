@@ -14,7 +14,9 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
     place.plugin("print-containers", &plugins::print_containers());
     cluster.apply(&replica_set("a", &["main"]));
     let applied = cluster.kubectl(["apply", "-k", BASE]);
-    for object in ["serviceaccount/oarlock", "clusterrole", "clusterrolebinding", "deployment.apps/oarlock"] {
+    for object in
+        ["serviceaccount/oarlock", "clusterrole", "clusterrolebinding", "deployment.apps/oarlock", "networkpolicy"]
+    {
         assert!(applied.contains(object), "{object} in {applied}");
     }
 
