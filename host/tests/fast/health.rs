@@ -179,6 +179,8 @@ fn who_holds_on_to_connections_keeps_nobody_from_asking() {
     command.arg("--manifests").arg(&place.manifests).args(ADMIN).env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     let host = Host::spawn(command);
     let address = admin(&host);
+    let open_files = || std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count();
+    let before = open_files();
     let held: Vec<_> = (0..500)
         .map(|number| {
             let mut connection = TcpStream::connect(&address).unwrap();
@@ -189,6 +191,9 @@ fn who_holds_on_to_connections_keeps_nobody_from_asking() {
             connection
         })
         .collect();
+    assert!(http_get(&address, "/livez").starts_with("HTTP/1.1 200 "));
+    let more = open_files() - before;
+    assert!(more < 80, "{more} files are open for the 64 connections that there may be");
     for _ in 0..20 {
         let start = Instant::now();
         assert!(http_get(&address, "/livez").starts_with("HTTP/1.1 200 "));
