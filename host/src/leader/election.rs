@@ -113,6 +113,8 @@ pub(super) struct Election {
     held: BTreeMap<LeaseName, Instant>,
     /// Shards that are being given up.
     leaving: BTreeSet<usize>,
+    /// When a shard was given up last.
+    given_up: BTreeMap<usize, Instant>,
 }
 
 struct Known {
@@ -138,7 +140,7 @@ impl Election {
     /// Nothing is known yet. `me` is like no other replica's.
     pub(super) fn new(me: String, shards: usize, times: Times) -> Self {
         let (known, held, leaving) = (HashMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { me, shards, times, known, listed: false, held, leaving }
+        Self { me, shards, times, known, listed: false, held, leaving, given_up: BTreeMap::new() }
     }
 
     pub(super) fn times(&self) -> Times {
@@ -198,6 +200,7 @@ impl Election {
         let mine: Vec<_> = (0..self.shards).filter(|shard| self.is_mine(*shard)).collect();
         for shard in mine.iter().skip(quota) {
             self.give_up(*shard);
+            self.given_up.insert(*shard, now);
         }
         for shard in &mine[..quota.min(mine.len())] {
             self.leaving.remove(shard);
@@ -260,7 +263,14 @@ impl Election {
             return;
         };
         if lease.holder == self.me {
-            self.held.insert(lease.name.clone(), asked + self.times.valid());
+            // What was asked for before the shard was given up may have been undone by that, and its answer be late.
+            let given_up = match &lease.name {
+                LeaseName::Shard { number, .. } => self.given_up.get(number).copied(),
+                LeaseName::Member(_) => None,
+            };
+            if given_up.is_none_or(|given_up| asked > given_up) {
+                self.held.insert(lease.name.clone(), asked + self.times.valid());
+            }
         } else {
             self.held.remove(&lease.name);
             if let LeaseName::Shard { number, .. } = &lease.name {
