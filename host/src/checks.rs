@@ -18,17 +18,17 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What is looked at.
 pub struct Checks {
     /// The watches, and the work that waits.
-    pub dispatch: Arc<Dispatch>,
+    dispatch: Arc<Dispatch>,
     /// The work that is being done.
-    pub in_flight: Arc<InFlight>,
+    in_flight: Arc<InFlight>,
     /// Set when the plugins that were there at the start are loaded, or refused.
-    pub plugins_started: Arc<SetOnce<()>>,
+    plugins_started: Arc<SetOnce<()>>,
     /// Plugins that are not in force yet.
-    pub waits: Arc<Waits>,
+    waits: Arc<Waits>,
     /// How the replica stands in its election. None: there is none.
-    pub standing: Option<watch::Receiver<Standing>>,
+    standing: Option<watch::Receiver<Standing>>,
     /// Cancelled when the host is to stop.
-    pub stop: CancellationToken,
+    stop: CancellationToken,
     seen: Mutex<Seen>,
 }
 
