@@ -9,15 +9,16 @@
 //! ```
 
 // Leaves.
+pub mod breaker;
 pub mod diff;
 pub mod digest;
 pub mod folder;
 pub mod hot_loop;
-pub mod metrics;
 pub mod names;
 pub mod nearest;
 pub mod object;
 pub mod output;
+pub mod probation;
 pub mod rbac;
 pub mod selector;
 pub mod shards;
@@ -26,6 +27,7 @@ pub mod tasks;
 pub mod text;
 pub mod grant;
 pub mod health;
+pub mod metrics;
 
 // The way of an object.
 pub mod cluster;

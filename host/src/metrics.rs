@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::grant::Verb;
+
 /// Bounds in seconds: a warm call takes microseconds, a slow one a second.
 const CALL_BUCKETS: [f64; 12] =
     [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 10.0];
@@ -27,6 +29,8 @@ pub struct Metrics {
     actions: Family<ActionLabels, Counter>,
     denials: Family<DenialLabels, Counter>,
     leading: Family<LeaseLabels, Gauge>,
+    paused: Family<PluginLabels, Gauge>,
+    times_paused: Family<PluginLabels, Counter>,
 }
 
 /// How a reconcile ended, in controller-runtime's words.
@@ -41,6 +45,10 @@ pub enum ReconcileResult {
     error,
 }
 
+impl ReconcileResult {
+    const ALL: [Self; 3] = [Self::success, Self::requeue_after, Self::error];
+}
+
 /// What became of a plugin file.
 #[allow(non_camel_case_types, reason = "they are the values of a label")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -49,8 +57,12 @@ pub enum ReloadResult {
     loaded,
     /// It could not be loaded.
     failed,
-    /// It was taken away.
-    removed,
+    /// It broke, and the one before was put in force again.
+    rolled_back,
+}
+
+impl ReloadResult {
+    const ALL: [Self; 3] = [Self::loaded, Self::failed, Self::rolled_back];
 }
 
 /// What became of an action.
@@ -63,6 +75,10 @@ pub enum ActionResult {
     dry_run,
     /// It failed.
     failed,
+}
+
+impl ActionResult {
+    const ALL: [Self; 3] = [Self::done, Self::dry_run, Self::failed];
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,6 +97,11 @@ struct LeaseLabels {
 struct DenialLabels {
     plugin: Arc<str>,
     verb: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabels {
+    plugin: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -123,13 +144,16 @@ impl Default for Metrics {
             Unit::Seconds,
             reconcile_seconds.clone(),
         );
-        registry.register("oarlock_plugin_reloads", "Plugin files loaded, refused and removed", reloads.clone());
+        registry.register("oarlock_plugin_reloads", "Plugin files loaded, refused and rolled back", reloads.clone());
         let (actions, denials) = (Family::default(), Family::default());
         registry.register("oarlock_plugin_actions", "Actions by plugin, verb and result", actions.clone());
         registry.register("oarlock_plugin_denials", "Actions and reads that were not granted", denials.clone());
         let leading = Family::default();
         registry.register("leader_election_master_status", "How many leases of that name are held", leading.clone());
-        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials, leading }
+        let (paused, times_paused) = (Family::default(), Family::default());
+        registry.register("oarlock_plugin_paused", "Whether the plugin is paused, because it breaks", paused.clone());
+        registry.register("oarlock_plugin_pauses", "How often the plugin began to be paused", times_paused.clone());
+        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials, leading, paused, times_paused }
     }
 }
 
@@ -159,6 +183,39 @@ impl Metrics {
     /// Counts that the plugin wanted what it is not granted.
     pub fn denial(&self, plugin: &Arc<str>, verb: &'static str) {
         self.denials.get_or_create(&DenialLabels { plugin: Arc::clone(plugin), verb }).inc();
+    }
+
+    /// Counts that the plugin begins to be paused.
+    pub fn pause(&self, plugin: &Arc<str>) {
+        self.times_paused.get_or_create(&PluginLabels { plugin: Arc::clone(plugin) }).inc();
+    }
+
+    /// Notes which plugins there are, and whether they are paused.
+    pub fn paused(&self, plugins: Vec<(Arc<str>, bool)>) {
+        self.paused.clear();
+        for (plugin, is_paused) in plugins {
+            self.paused.get_or_create(&PluginLabels { plugin }).set(is_paused.into());
+        }
+    }
+
+    /// Drops all that was counted for a plugin, which is gone.
+    pub fn forget(&self, plugin: &Arc<str>) {
+        let name = || Arc::clone(plugin);
+        self.reconcile_seconds.remove(&ControllerLabels { controller: name() });
+        for result in ReconcileResult::ALL {
+            self.reconciles.remove(&ReconcileLabels { controller: name(), result });
+        }
+        for result in ReloadResult::ALL {
+            self.reloads.remove(&ReloadLabels { plugin: name(), result });
+        }
+        for verb in Verb::ALL.map(Verb::as_str) {
+            self.denials.remove(&DenialLabels { plugin: name(), verb });
+            for result in ActionResult::ALL {
+                self.actions.remove(&ActionLabels { plugin: name(), action: verb, result });
+            }
+        }
+        self.paused.remove(&PluginLabels { plugin: name() });
+        self.times_paused.remove(&PluginLabels { plugin: name() });
     }
 
     /// Notes how many leases of that name are held: 0 or, if the objects are not split into shards, 1.
@@ -206,5 +263,29 @@ mod tests {
         ] {
             assert!(text.lines().any(|had| had == line), "{line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn of_a_plugin_that_is_gone_nothing_is_left() {
+        let (metrics, plugins) = (Metrics::default(), ["gone", "stays"].map(Arc::from));
+        for plugin in &plugins {
+            metrics.reconciles(plugin).observe(ReconcileResult::error, Duration::from_micros(20));
+            for result in ReloadResult::ALL {
+                metrics.reload(plugin, result);
+            }
+            for verb in Verb::ALL.map(Verb::as_str) {
+                metrics.denial(plugin, verb);
+                for result in ActionResult::ALL {
+                    metrics.action(plugin, verb, result);
+                }
+            }
+            metrics.pause(plugin);
+        }
+        metrics.paused(plugins.iter().map(|plugin| (Arc::clone(plugin), true)).collect());
+        let of = |plugin: &str| metrics.encode().unwrap().matches(&format!("\"{plugin}\"")).count();
+        assert_eq!(of("gone"), of("stays"));
+        metrics.forget(&plugins[0]);
+        assert_eq!(of("gone"), 0);
+        assert!(of("stays") > 30);
     }
 }

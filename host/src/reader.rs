@@ -1,6 +1,6 @@
 //! Answers what a plugin reads in a call, from the caches, as far as its grant goes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
@@ -37,12 +37,26 @@ pub struct CallReader {
     pub denied: Mutex<Option<Denied>>,
     /// How many watches it has started.
     pub opened: AtomicUsize,
+    /// Whether the call waits for an answer now, or did so when it was given up.
+    pub waits: AtomicBool,
 }
 
 impl CallReader {
     /// What the plugin wanted to read first that it is not granted.
     pub fn denied(&self) -> Option<Denied> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the call waits for an answer now, or did so when it was given up.
+    pub fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    async fn waited_for<T>(&self, read: impl Future<Output = T>) -> T {
+        self.waits.store(true, Ordering::Relaxed);
+        let answer = read.await;
+        self.waits.store(false, Ordering::Relaxed);
+        answer
     }
 
     async fn read_one(&self, wanted: ObjectRef) -> Result<Option<Arc<Object>>, String> {
@@ -145,10 +159,10 @@ impl CallReader {
 
 impl Reader for CallReader {
     fn get(&self, target: ObjectRef) -> BoxFuture<'_, Result<Option<Arc<Object>>, String>> {
-        self.read_one(target).boxed()
+        self.waited_for(self.read_one(target)).boxed()
     }
 
     fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Arc<Object>>, String>> {
-        self.read_list(selection).boxed()
+        self.waited_for(self.read_list(selection)).boxed()
     }
 }

@@ -71,13 +71,14 @@ pub async fn run(
         Arc::clone(&metrics),
         config.dry_run,
     );
+    let (undo, undone) = mpsc::unbounded_channel();
     let workshop = Workshop::new(
         Arc::clone(&dispatch),
         (source, Arc::new(config.scope)),
         (applier, output),
         Arc::clone(&metrics),
         Arc::clone(&tally),
-        repeat,
+        (repeat, undo),
     );
     let (in_flight, waits) = (Arc::clone(&workshop.in_flight), Arc::clone(&workshop.waits));
     let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());
@@ -89,7 +90,7 @@ pub async fn run(
     // Run once, a file is given no time to become whole.
     let grace = if config.once { Duration::ZERO } else { BROKEN_GRACE };
     let (sender, changes) = mpsc::channel(16);
-    let reload = Reload::new(&config.plugins, config.timing, grace, loader, sender)?;
+    let reload = Reload::new(&config.plugins, config.timing, grace, loader, (sender, undone))?;
     tasks.spawn("plugin folder", until(&stop, reload.run().map(Ok)));
     tasks.spawn("supervisor", supervisor.follow(changes));
 
@@ -108,7 +109,8 @@ pub async fn run(
         let plugins = (Arc::clone(&plugins_started), waits);
         let checks = Checks::new(Arc::clone(&dispatch), Arc::clone(&in_flight), plugins, standing, stop.clone());
         let checks = Arc::new(checks);
-        let admin = Admin { checks: Arc::clone(&checks), metrics: Arc::clone(&metrics) };
+        let (metrics, dispatch) = (Arc::clone(&metrics), Arc::clone(&dispatch));
+        let admin = Admin { checks: Arc::clone(&checks), metrics, dispatch };
         last.spawn("admin", until(&leave, admin.serve(&addresses).await?.map(Ok)));
         last.spawn("checks", until(&leave, async move { checks.run().await }.map(Ok)));
     }

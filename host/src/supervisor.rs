@@ -28,6 +28,8 @@ pub struct Supervisor {
     /// Plugins that wait for the rights of the accounts that they are to act as.
     candidates: HashMap<Arc<str>, AbortHandle>,
     admissions: JoinSet<(Arc<Plugin>, Result<(), String>)>,
+    /// Plugins that are gone, told when their last call has ended.
+    leaving: JoinSet<Arc<str>>,
 }
 
 /// The workers of a controller.
@@ -58,6 +60,7 @@ impl Supervisor {
             staffs: HashMap::new(),
             candidates: HashMap::new(),
             admissions: JoinSet::new(),
+            leaving: JoinSet::new(),
         }
     }
 
@@ -95,6 +98,8 @@ impl Supervisor {
                     // It was replaced by another version.
                     Err(_) => {}
                 },
+                // It only waits, and so it does not fail.
+                Some(Ok(name)) = self.leaving.join_next() => self.forget(&name),
             }
         }
     }
@@ -199,10 +204,12 @@ impl Supervisor {
     }
 
     fn remove(&mut self, name: &Arc<str>) {
-        if let Some(candidate) = self.candidates.remove(name) {
+        let dispatch = &self.workshop.dispatch;
+        let candidate = self.candidates.remove(name);
+        let was_loaded = candidate.is_some() || dispatch.plugin(name).is_some();
+        if let Some(candidate) = candidate {
             candidate.abort();
         }
-        let dispatch = &self.workshop.dispatch;
         if let Some((finalizer, holders)) = dispatch.retire(name) {
             tracing::warn!(
                 plugin = &**name,
@@ -212,9 +219,25 @@ impl Supervisor {
                 some_of(&holders),
             );
         } else {
-            tracing::info!(plugin = &**name, "stopped: its file is gone");
+            if was_loaded {
+                tracing::info!(plugin = &**name, "stopped: its file is gone");
+            }
+            let at_work = self.staffs.entry(Arc::clone(name)).or_default().at_work.clone();
+            at_work.close();
+            let name = Arc::clone(name);
+            self.leaving.spawn(async move {
+                at_work.wait().await;
+                name
+            });
         }
-        self.workshop.metrics.reload(name, ReloadResult::removed);
+    }
+
+    /// Keeps nothing about a plugin that is gone, unless it is back.
+    fn forget(&mut self, name: &Arc<str>) {
+        if self.workshop.dispatch.plugin(name).is_none() {
+            self.workshop.metrics.forget(name);
+            self.staffs.remove(name);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::checks::{Checks, Report};
+use crate::dispatch::Dispatch;
 use crate::metrics::Metrics;
 
 /// What the endpoints tell of.
@@ -24,6 +25,8 @@ pub struct Admin {
     pub checks: Arc<Checks>,
     /// What `/metrics` serves.
     pub metrics: Arc<Metrics>,
+    /// The plugins, of which it says which are paused.
+    pub dispatch: Arc<Dispatch>,
 }
 
 impl Admin {
@@ -57,6 +60,7 @@ fn answer(report: &Report) -> (StatusCode, String) {
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    admin.metrics.paused(admin.dispatch.paused());
     match admin.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

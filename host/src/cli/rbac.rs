@@ -123,7 +123,9 @@ async fn load(folder: &Path) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let loader = Loader::new(Engine::new()?, AotCache::off(), limits);
     let (sender, mut changes) = mpsc::channel(16);
     let timing = Timing { debounce: Duration::ZERO, poll: Duration::ZERO };
-    let reload = Reload::new(folder, timing, Duration::ZERO, loader, sender)?;
+    // Nothing is called here, and so nothing rolled back.
+    let (_, undone) = mpsc::unbounded_channel();
+    let reload = Reload::new(folder, timing, Duration::ZERO, loader, (sender, undone))?;
     let reload = tokio::spawn(reload.run());
     let mut plugins = Vec::new();
     while let Some(change) = changes.recv().await {

@@ -1,11 +1,12 @@
 //! A plugin at work: the version in force, what it follows, and its queue.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::standing::Standing;
 use super::watched::Role;
 use crate::hot_loop::HotLoops;
 use crate::object::{Gvk, Object, ObjectRef};
@@ -26,6 +27,8 @@ pub struct Controller {
     shards: Arc<Shards>,
     duty: Mutex<Arc<Duty>>,
     pub(super) queue: Mutex<Queue>,
+    /// Of the version in force.
+    pub(super) standing: Mutex<Standing>,
     pub(super) reads: Mutex<Reads>,
     /// What it keeps changing.
     pub hot_loops: Mutex<HotLoops<ObjectRef>>,
@@ -87,6 +90,7 @@ impl Controller {
             shards,
             duty: Mutex::new(Arc::new(duty)),
             queue: Mutex::new(Queue::new(fastrand::u64(..))),
+            standing: Mutex::default(),
             reads: Mutex::default(),
             hot_loops: Mutex::default(),
             woken: Notify::new(),
@@ -103,10 +107,17 @@ impl Controller {
         Arc::clone(&lock(&self.duty))
     }
 
-    pub(super) fn replace_duty(&self, duty: Duty) {
+    pub(super) fn replace_duty(&self, duty: Duty, standing: Standing) {
         *lock(&self.duty) = Arc::new(duty);
+        *lock(&self.standing) = standing;
         self.resized.notify_waiters();
         self.wake();
+    }
+
+    /// How long the plugin is paused for, because it keeps breaking. None: it is not. What waits in its queue meanwhile is
+    /// held up on purpose.
+    pub fn pause(&self) -> Option<Duration> {
+        lock(&self.standing).pause()
     }
 
     /// Whether its calls have read from that watch.
@@ -169,7 +180,18 @@ impl Controller {
     /// There is nothing more to do about an object. Returns the watches that nobody has read from any more.
     pub(super) fn forget(&self, target: &ObjectRef) -> Vec<Arc<Selection>> {
         lock(&self.queue).forget(target);
+        lock(&self.standing).forget(target);
         lock(&self.reads).forget(target)
+    }
+
+    /// Whether something panicked while it held one of the locks, so that what they protect may be half done.
+    pub(super) fn is_poisoned(&self) -> bool {
+        let Self { duty, queue, standing, reads, hot_loops, .. } = self;
+        duty.is_poisoned()
+            || queue.is_poisoned()
+            || standing.is_poisoned()
+            || reads.is_poisoned()
+            || hot_loops.is_poisoned()
     }
 
     /// Has a worker look whether there is something to do.
@@ -201,7 +223,7 @@ impl Controller {
     }
 }
 
-/// Nothing panics while it holds one of these locks; if something did, what they protect is still whole.
+/// If something panics while it holds one of these locks, the host ends.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

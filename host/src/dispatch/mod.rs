@@ -8,6 +8,7 @@ mod controller;
 mod handover;
 mod look;
 mod roster;
+mod standing;
 mod vitals;
 mod watched;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::breaker::{Sign, Turn};
 use crate::cache::Event;
 use crate::health::{Heard, Pulse};
 use crate::object::{Gvk, Object, ObjectKey, ObjectRef};
@@ -70,12 +72,27 @@ pub struct Work {
     pub object: Option<Arc<Object>>,
     /// How many calls for it have failed since the last one that did not.
     pub attempt: u32,
+    /// Why it is to be reconciled.
+    pub priority: Priority,
     /// The version in force.
     pub plugin: Arc<Plugin>,
     /// The plugin is gone: it is not to be called.
     pub retired: bool,
     /// Is told what is done about it.
     pub pulse: Arc<Pulse>,
+}
+
+/// What comes of the end of a call.
+#[derive(Debug)]
+pub struct Ended {
+    /// The delay after which it is tried again, if it is.
+    pub again: Option<Duration>,
+    /// How long the plugin is paused for, if it is.
+    pub pause: Option<Duration>,
+    /// What changes with that for the plugin.
+    pub turn: Option<Turn>,
+    /// The version that has been put in force again, because the one that was called breaks where it did not.
+    pub back_to: Option<Arc<Plugin>>,
 }
 
 /// What the host has done to an object.
@@ -96,9 +113,9 @@ pub struct Progress {
     pub objects: usize,
     /// Plugins at work.
     pub plugins: usize,
-    /// Objects that wait in queues.
+    /// Objects that wait in queues, those of paused plugins left out.
     pub waiting: usize,
-    /// No object waits and none is in a call.
+    /// No object waits and none is in a call; those of paused plugins are not waited for.
     pub idle: bool,
 }
 
@@ -181,10 +198,24 @@ impl Dispatch {
         for controller in state.controllers.values() {
             progress.plugins += usize::from(!controller.duty().retired);
             let queue = lock(&controller.queue);
-            progress.waiting += queue.len();
-            progress.idle &= queue.is_idle();
+            let is_paused = controller.pause().is_some();
+            progress.waiting += if is_paused { 0 } else { queue.len() };
+            progress.idle &= is_paused || queue.is_idle();
         }
         progress
+    }
+
+    /// The plugins at work, and whether they are paused.
+    pub fn paused(&self) -> Vec<(Arc<str>, bool)> {
+        let state = self.read();
+        let is_paused = |controller: &Controller| controller.pause().is_some();
+        state.controllers.iter().map(|(name, controller)| (Arc::clone(name), is_paused(controller))).collect()
+    }
+
+    /// Whether something panicked while it held one of the locks that a call of the controller takes, so that what they
+    /// protect may be half done.
+    pub fn is_poisoned(&self, controller: &Controller) -> bool {
+        self.state.is_poisoned() || controller.is_poisoned()
     }
 
     /// Waits until every watch has told what there is and every queue is idle.
@@ -225,6 +256,8 @@ impl Dispatch {
             return Err(None);
         }
         let mut queue = lock(&controller.queue);
+        let mut standing = lock(&controller.standing);
+        standing.check(Instant::now())?;
         let job = loop {
             let job = queue.take(Instant::now()).ok_or_else(|| queue.next_due())?;
             if self.shards.holds(&job.key) {
@@ -234,13 +267,15 @@ impl Dispatch {
             queue.forget(&job.key);
             queue.finish(&job.key, End::Done, Instant::now());
         };
+        standing.begin(&job.key);
         if !queue.is_empty() {
             controller.wake();
         }
-        drop(queue);
+        drop((standing, queue));
         let object = state.object(&duty.targets, &job.key).cloned();
         let (plugin, retired) = (Arc::clone(&duty.plugin), duty.retired);
-        Ok(Work { object, target: job.key, attempt: job.attempt, plugin, retired, pulse: Arc::clone(pulse) })
+        let (attempt, priority, pulse) = (job.attempt, job.priority, Arc::clone(pulse));
+        Ok(Work { object, target: job.key, attempt, priority, plugin, retired, pulse })
     }
 
     /// The object of some work as it is now, for a call that begins only now. What has happened to it since the work was
@@ -256,20 +291,36 @@ impl Dispatch {
         object
     }
 
-    /// Tells how a call has ended. Returns the delay after which it is tried again, if it is.
-    pub fn finish(&self, controller: &Arc<Controller>, target: &ObjectRef, end: End) -> Option<Duration> {
+    /// Tells how a call has ended, and what that tells about the plugin.
+    pub fn finish(&self, controller: &Arc<Controller>, work: &Work, end: End, sign: Sign) -> Ended {
+        let Work { target, plugin, .. } = work;
         self.end_reads(controller, target, end);
+        let state = self.read();
+        let duty = controller.duty();
         let mut queue = lock(&controller.queue);
-        let delay = queue.finish(target, end, Instant::now());
-        let (idle, waiting) = (queue.is_idle(), !queue.is_empty() || delay.is_some());
-        drop(queue);
+        let mut standing = lock(&controller.standing);
+        let again = queue.finish(target, end, Instant::now());
+        // One that was forgotten during its call is not remembered because of it.
+        let sign = if sign == Sign::Breaks && again.is_none() { Sign::Nothing } else { sign };
+        let (mut turn, mut fallback) = (None, None);
+        if Arc::ptr_eq(&duty.plugin, plugin) {
+            let all_called = queue.is_idle() && !duty.targets.iter().any(|watch| state.is_starting(watch));
+            turn = standing.end(work, sign, all_called, Instant::now());
+            fallback = standing.take_fallback(all_called);
+        } else {
+            standing.end_of_before(target, sign);
+        }
+        let pause = standing.pause();
+        let (idle, waiting) = (queue.is_idle() || pause.is_some(), !queue.is_empty() || again.is_some());
+        drop((standing, queue, state));
         if waiting {
             controller.wake();
         }
         if idle {
             self.progressed.notify_waiters();
         }
-        delay
+        let back_to = fallback.filter(|fallback| self.go_back(controller, plugin, fallback));
+        Ended { again, pause, turn, back_to }
     }
 
     /// What the call has not read again does not wake the object any more, nor anything if there will be no more calls.
@@ -297,6 +348,10 @@ impl Dispatch {
 }
 
 impl State {
+    fn is_starting(&self, watch: &Selection) -> bool {
+        self.watches.get(watch).is_some_and(|watched| watched.status == Status::Starting)
+    }
+
     /// An object as the first of these watches that has it has it.
     fn object(&self, watches: &[Arc<Selection>], target: &ObjectRef) -> Option<&Arc<Object>> {
         let of_kind = watches.iter().filter(|watch| watch.gvk == target.gvk);

@@ -1,11 +1,12 @@
 //! Which plugins are at work, and which watches they follow.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockWriteGuard};
 
 use tokio_util::sync::CancellationToken;
 
-use super::controller::{Controller, Duty};
+use super::controller::{Controller, Duty, lock};
+use super::standing::Standing;
 use super::watched::{Role, Status, Watched};
 use super::{Dispatch, Order, State};
 use crate::health::Heard;
@@ -19,6 +20,39 @@ impl Dispatch {
     /// and every object is reconciled again; watches that both have go on. Returned as well are the objects that it is not
     /// called for any more, though they have its finalizer.
     pub fn put_in_force(&self, plugin: Arc<Plugin>, stop: CancellationToken) -> (Arc<Controller>, Vec<ObjectRef>) {
+        let mut state = self.write();
+        let controller = Arc::clone(
+            state
+                .controllers
+                .entry(Arc::clone(&plugin.name))
+                .or_insert_with(|| Arc::new(self.new_controller(&plugin, stop))),
+        );
+        let standing = lock(&controller.standing).of_next(&controller.duty().plugin, &plugin);
+        let left = self.exchange(state, &controller, plugin, standing);
+        (controller, left)
+    }
+
+    /// Puts a version in force again in place of one that breaks, as any other would be. Returns whether it is: that one
+    /// may have been replaced or taken away meanwhile.
+    pub(super) fn go_back(&self, controller: &Arc<Controller>, from: &Arc<Plugin>, to: &Arc<Plugin>) -> bool {
+        let state = self.write();
+        let duty = controller.duty();
+        if !Arc::ptr_eq(&duty.plugin, from) || duty.retired || controller.stop.is_cancelled() {
+            return false;
+        }
+        self.exchange(state, controller, Arc::clone(to), Standing::proved());
+        true
+    }
+
+    /// Has a controller's work done by that version from here on. Returns the objects that it is not called for any more,
+    /// though they have its finalizer.
+    fn exchange(
+        &self,
+        mut state: RwLockWriteGuard<'_, State>,
+        controller: &Arc<Controller>,
+        plugin: Arc<Plugin>,
+        standing: Standing,
+    ) -> Vec<ObjectRef> {
         let targets: Vec<_> =
             plugin.watches.iter().filter_map(|watch| self.scope.narrow(watch)).map(Arc::new).collect();
         let everywhere = Scope { namespace: self.scope.namespace.clone(), ..Scope::default() };
@@ -29,43 +63,36 @@ impl Dispatch {
         let finalized = whole.filter_map(|watch| self.scope.narrow(&watch)).map(Arc::new);
         let finalized: Vec<_> = finalized.filter(|watch| !targets.contains(watch)).collect();
 
-        let mut state = self.write();
-        let controller = Arc::clone(
-            state
-                .controllers
-                .entry(Arc::clone(&plugin.name))
-                .or_insert_with(|| Arc::new(self.new_controller(&plugin, stop))),
-        );
         let before = controller.duty();
         // Another account has to be asked about first.
         let same_account = before.plugin.grant.service_account == plugin.grant.service_account;
         let may_read = |read: &&Arc<Selection>| same_account && plugin.grant.grants_reading(&read.gvk);
         let reads = before.reads.iter().filter(may_read).cloned().collect();
         let duty = Duty { targets, owned, finalized, reads, ..Duty::new(plugin) };
-        controller.replace_duty(duty.clone());
+        controller.replace_duty(duty.clone(), standing);
 
         for (watch, role) in duty.roles() {
-            self.follow(&mut state, watch, &controller, role);
+            self.follow(&mut state, watch, controller, role);
         }
         let stays: Vec<_> = duty.roles().collect();
         let gone: Vec<_> = state
-            .followed_by(&controller)
+            .followed_by(controller)
             .filter(|(watch, role)| !stays.iter().any(|(kept, kept_role)| *kept == watch && kept_role == role))
             .collect();
         let mut left: Vec<(ObjectRef, Arc<Object>)> = Vec::new();
         for (watch, role) in gone {
-            left.extend(state.unfollow(&watch, &controller, role));
+            left.extend(state.unfollow(&watch, controller, role));
         }
         left.retain(|(target, _)| state.object(&duty.targets, target).is_none());
         let unread: Vec<_> = left.iter().flat_map(|(target, _)| controller.forget(target)).collect();
-        state.stop_reading(&controller, &unread);
+        state.stop_reading(controller, &unread);
         controller.release();
         for watch in &duty.targets {
             if let Some(watched) = state.watches.get(watch) {
                 controller.add_all(&watch.gvk, watched.cache.objects(), Priority::Backlog, |_| true);
             }
         }
-        state.wake_finalized(&controller);
+        state.wake_finalized(controller);
         drop(state);
         // Those that wait for a watch that is no more.
         self.progressed.notify_waiters();
@@ -73,7 +100,7 @@ impl Dispatch {
             duty.finalized.iter().any(|watch| watch.gvk == target.gvk && watch.has_place_for(&target.key))
         };
         left.retain(|(target, object)| duty.has_left(&target.gvk, object) && !is_looked_after(target));
-        (controller, left.into_iter().map(|(target, _)| target).collect())
+        left.into_iter().map(|(target, _)| target).collect()
     }
 
     fn new_controller(&self, plugin: &Arc<Plugin>, stop: CancellationToken) -> Controller {
@@ -120,7 +147,7 @@ impl Dispatch {
         let controller = state.controllers.get(name)?;
         let duty = controller.duty();
         let (finalizer, holders) = state.finalizer_holders(&duty)?;
-        controller.replace_duty(Duty { retired: true, ..Duty::clone(&duty) });
+        controller.replace_duty(Duty { retired: true, ..Duty::clone(&duty) }, Standing::default());
         for holder in &holders {
             controller.add(holder, Priority::Backlog);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::controller::{Duty, lock};
+use super::controller::{Controller, Duty, lock};
 use super::watched::Status;
 use super::{Dispatch, State};
 use crate::health::Waiting;
@@ -13,8 +13,11 @@ impl Dispatch {
     /// The work that could be taken, of controllers with no call under way.
     pub fn waiting(&self, now: Instant) -> Vec<Waiting> {
         let state = self.read();
-        let free = state.controllers.values().filter(|controller| !state.is_held_up(&controller.duty()));
-        let waiting = free.filter_map(|controller| {
+        let is_free = |controller: &&Arc<Controller>| {
+            // What a paused plugin is called for once in a while waits on purpose.
+            !state.is_held_up(&controller.duty()) && controller.pause().is_none()
+        };
+        let waiting = state.controllers.values().filter(is_free).filter_map(|controller| {
             let taken = lock(&controller.queue).left_since(now)?;
             Some(Waiting { plugin: Arc::clone(&controller.name), taken })
         });

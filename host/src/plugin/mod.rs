@@ -30,6 +30,6 @@ pub use error::CallError;
 pub use load::{LoadError, Loader};
 pub use program::Plugin;
 pub use reader::Reader;
-pub use reload::{BROKEN_GRACE, Change, Reload};
+pub use reload::{BROKEN_GRACE, Change, Reload, Undone};
 pub use request::{ReconcileId, Request};
 pub use sandbox::Limits;

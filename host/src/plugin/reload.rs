@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
@@ -43,6 +43,15 @@ pub enum Change {
     Started,
 }
 
+/// A version that was put in force has been taken back.
+#[derive(Debug)]
+pub struct Undone {
+    /// This one.
+    pub plugin: Arc<Plugin>,
+    /// The one before, with the same grant file, which is in force again.
+    pub back_to: Arc<Plugin>,
+}
+
 /// The plugin folder, followed.
 pub struct Reload {
     watch: FolderWatch,
@@ -59,6 +68,7 @@ pub struct Reload {
     /// What was said to be no plugin's grant file.
     lonely: BTreeSet<PathBuf>,
     changes: mpsc::Sender<Change>,
+    undone: mpsc::UnboundedReceiver<Undone>,
 }
 
 /// What is known of a plugin's files.
@@ -73,8 +83,11 @@ struct File {
     begun: u64,
     /// The reading that was heeded last: those begun before it are overtaken.
     heeded: u64,
-    /// Of the version that was told as loaded last.
+    /// Of the version that was told as loaded last or, if that has been taken back, of the one before.
     in_force: Option<Version>,
+    in_force_is: Weak<Plugin>,
+    /// Was taken back: it is not loaded again until the files have been others.
+    refused: Option<Version>,
     fault: Option<Fault>,
 }
 
@@ -94,8 +107,8 @@ struct Reading {
 }
 
 enum Content {
-    /// It was in force when the reading began, and so not loaded.
-    InForce,
+    /// It was in force or refused when the reading began, and so not loaded.
+    Known,
     Loaded(Result<Arc<Plugin>, LoadError>),
 }
 
@@ -109,13 +122,14 @@ impl From<mpsc::error::SendError<Change>> for Ending {
 }
 
 impl Reload {
-    /// Starts following the folder. `grace` is how long a file that cannot be loaded is given to become whole.
+    /// Starts following the folder. `grace` is how long a file that cannot be loaded is given to become whole. What is
+    /// told as `undone` is not loaded again.
     pub fn new(
         folder: &Path,
         timing: Timing,
         grace: Duration,
         loader: Loader,
-        changes: mpsc::Sender<Change>,
+        (changes, undone): (mpsc::Sender<Change>, mpsc::UnboundedReceiver<Undone>),
     ) -> anyhow::Result<Self> {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -130,6 +144,7 @@ impl Reload {
             folder_missing: false,
             lonely: BTreeSet::new(),
             changes,
+            undone,
         })
     }
 
@@ -155,6 +170,7 @@ impl Reload {
                     // It is a task of the host that panicked, and no task may end unnoticed.
                     Err(error) => if let Ok(panic) = error.try_into_panic() { resume_unwind(panic) },
                 },
+                Some(undone) = self.undone.recv() => self.take_back(&undone),
                 open = self.watch.next() => self.look(&open).await?,
                 () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now).into()), if tell_at.is_some() => {}
             }
@@ -186,9 +202,8 @@ impl Reload {
         self.tell_of_lonely(lonely);
         let gone: Vec<_> = self.files.keys().filter(|name| !paths.contains_key(*name)).cloned().collect();
         for name in gone {
-            if self.files.remove(&name).is_some_and(|file| file.in_force.is_some()) {
-                self.changes.send(Change::Removed(name)).await?;
-            }
+            self.files.remove(&name);
+            self.changes.send(Change::Removed(name)).await?;
         }
         for (name, path) in paths {
             let generation = self.generation;
@@ -230,7 +245,7 @@ impl Reload {
         file.begun = self.generation;
         file.settled = signature.is_settled();
         file.signature = Some(signature);
-        let (name, generation, in_force) = (Arc::clone(name), self.generation, file.in_force);
+        let (name, generation, known) = (Arc::clone(name), self.generation, [file.in_force, file.refused]);
         let (path, grant_path) = (file.path.clone(), file.grant_path.clone());
         let (loader, permits) = (Arc::clone(&self.loader), Arc::clone(&self.permits));
         self.readings.spawn(async move {
@@ -240,8 +255,8 @@ impl Reload {
                 Err(error) => Err(error),
                 Ok((bytes, grant)) => {
                     let version = Version { plugin: Digest::of(&bytes), grant: grant.as_deref().map(Digest::of) };
-                    let content = if in_force == Some(version) {
-                        Content::InForce
+                    let content = if known.contains(&Some(version)) {
+                        Content::Known
                     } else {
                         Content::Loaded(match parse_grant(grant_path, grant) {
                             Ok(grant) => {
@@ -264,23 +279,37 @@ impl Reload {
         match content {
             Err(error) => file.unreadable(&error, self.grace),
             Ok((version, _)) if file.in_force == Some(version) => {
-                if file.fault.take().is_some() {
+                if file.fault.take().is_some() | file.refused.take().is_some() {
                     tracing::info!(plugin = &*name, "the files are again what is in force");
                 }
             }
+            Ok((version, _)) if file.refused == Some(version) => file.fault = None,
             Ok((version, Content::Loaded(Ok(plugin)))) => {
                 file.in_force = Some(version);
-                file.fault = None;
+                file.in_force_is = Arc::downgrade(&plugin);
+                (file.refused, file.fault) = (None, None);
                 self.changes.send(Change::Loaded(plugin)).await?;
             }
             Ok((version, Content::Loaded(Err(error)))) => file.fault(Some(version), error.to_string(), self.grace),
             // Another version was put in force meanwhile, so this one has to be loaded after all.
-            Ok((_, Content::InForce)) => {
+            Ok((_, Content::Known)) => {
                 file.signature = None;
                 self.watch.look_again();
             }
         }
         Ok(())
+    }
+
+    /// Takes note that a version was taken back. Another one may have been loaded meanwhile, and that is what counts then.
+    fn take_back(&mut self, Undone { plugin, back_to }: &Undone) {
+        let Some(file) = self.files.get_mut(&plugin.name) else { return };
+        if std::ptr::eq(file.in_force_is.as_ptr(), Arc::as_ptr(plugin))
+            && let Some(version) = &mut file.in_force
+        {
+            file.refused = Some(*version);
+            version.plugin = back_to.digest;
+            file.in_force_is = Arc::downgrade(back_to);
+        }
     }
 
     /// Tells of the files that cannot be loaded, once each, when they have been at rest for the grace.
@@ -322,6 +351,8 @@ impl File {
             begun: generation,
             heeded: generation,
             in_force: None,
+            in_force_is: Weak::new(),
+            refused: None,
             fault: None,
         }
     }

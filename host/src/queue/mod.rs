@@ -53,6 +53,8 @@ pub struct Job {
     pub key: ObjectRef,
     /// How many of its calls have failed since the last one that did not.
     pub attempt: u32,
+    /// Why it is to be reconciled.
+    pub priority: Priority,
 }
 
 /// The work queue of one plugin.
@@ -131,13 +133,13 @@ impl Queue {
             let key = due.get().clone();
             self.wait(key, Priority::Backlog);
         }
-        let key = self.pop()?;
+        let (key, priority) = self.pop()?;
         let entry = self.entries.get_mut(&key)?;
         entry.state = State::Running { again: None, last: false };
         self.waiting -= 1;
         self.running += 1;
         self.taken += 1;
-        Some(Job { attempt: entry.failures, key })
+        Some(Job { attempt: entry.failures, key, priority })
     }
 
     /// The call for an object that was taken begins only now, and with what the object is now: what was asked for until
@@ -269,7 +271,7 @@ impl Queue {
         }
     }
 
-    fn pop(&mut self) -> Option<ObjectRef> {
+    fn pop(&mut self) -> Option<(ObjectRef, Priority)> {
         let mut order = [Priority::Live, Priority::Backlog];
         if self.live_in_a_row >= LIVE_IN_A_ROW {
             order.reverse();
@@ -284,7 +286,7 @@ impl Queue {
                 if matches!(state, Some(State::Waiting(waiting)) if *waiting == priority) {
                     self.live_in_a_row =
                         if priority == Priority::Live { self.live_in_a_row.saturating_add(1) } else { 0 };
-                    return Some(key);
+                    return Some((key, priority));
                 }
             }
         }

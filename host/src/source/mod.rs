@@ -54,6 +54,15 @@ impl Source {
         }
     }
 
+    /// Whether something panicked while it changed what is kept here, so that it may be half done.
+    pub fn is_poisoned(&self) -> bool {
+        match self {
+            // What it keeps is put in place as a whole.
+            Self::Cluster(_) => false,
+            Self::Manifests(manifests) => manifests.is_poisoned(),
+        }
+    }
+
     /// What is served under that name. An error says, for people, that there is no such kind or that it cannot be told.
     pub async fn kind(&self, gvk: &Gvk) -> Result<Kind, String> {
         match self {

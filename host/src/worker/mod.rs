@@ -1,26 +1,32 @@
 //! The way of an object through a plugin: take, hold, call, print, guard, act, let go, requeue.
 
 mod finalizer;
+mod verdict;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use tokio::sync::mpsc;
 
 use crate::action::apply::{ActionError, Applier, Behalf, Changes, STEP_TIME};
 use crate::action::guard::{Ask, Denied};
 use crate::action::plan::{Draft, Invalid};
-use crate::dispatch::{Controller, Dispatch, Work};
+use crate::breaker::Sign;
+use crate::dispatch::{Controller, Dispatch, Ended, Work};
 use crate::health::{InFlight, Waits};
 use crate::hot_loop::Heat;
 use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
 use crate::output::Output;
-use crate::plugin::{Answer, CallError, Caller, Captured, Outcome, Plugin, Reader, ReconcileId, Request};
+use crate::plugin::{Answer, CallError, Caller, Captured, Outcome, Plugin, Reader, ReconcileId, Request, Undone};
 use crate::queue::End;
 use crate::reader::CallReader;
 use crate::selector::Scope;
 use crate::source::Source;
 use crate::tally::Tally;
-use crate::text;
 
 /// What the workers of all plugins share.
 pub struct Workshop {
@@ -44,6 +50,8 @@ pub struct Workshop {
     pub waits: Arc<Waits>,
     /// Whether an object is called for again though it has not changed.
     pub repeat: Repeat,
+    /// Where it is told that a version was rolled back.
+    pub undone: mpsc::UnboundedSender<Undone>,
     next_id: AtomicU64,
 }
 
@@ -61,6 +69,11 @@ pub enum Repeat {
 enum Failed {
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The time of the call has run out while it waited for what it wanted to read.
+    #[error("{0}, and waited for what it wanted to read")]
+    Reading(CallError),
+    #[error("the host panicked in it, which is a defect of the host: {0}")]
+    Panicked(String),
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error(transparent)]
@@ -74,6 +87,8 @@ enum Failed {
 /// How a reconcile ended well.
 struct Done {
     requeue_after: Option<Duration>,
+    /// Whether the plugin was called at all.
+    called: bool,
     /// What it has changed of objects that are watched.
     changes: Changes,
 }
@@ -86,12 +101,12 @@ impl Workshop {
         (applier, output): (Applier, Output),
         metrics: Arc<Metrics>,
         tally: Arc<Tally>,
-        repeat: Repeat,
+        (repeat, undone): (Repeat, mpsc::UnboundedSender<Undone>),
     ) -> Self {
         // From a random number on, so that ids of different runs do not get confused in a log.
         let next_id = AtomicU64::new(fastrand::u64(..));
         let (in_flight, waits) = (Arc::default(), Arc::default());
-        Self { dispatch, source, scope, applier, output, metrics, tally, in_flight, waits, repeat, next_id }
+        Self { dispatch, source, scope, applier, output, metrics, tally, in_flight, waits, repeat, undone, next_id }
     }
 
     /// Does the work of one plugin as its worker of that number, one call at a time, until it is to stop. The call in
@@ -116,19 +131,43 @@ impl Workshop {
     ) {
         if work.retired {
             self.look_after(work).await;
-            self.dispatch.finish(controller, &work.target, End::Done);
+            self.dispatch.finish(controller, work, End::Done, Sign::Nothing);
             return;
         }
         let id = ReconcileId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let start = Instant::now();
-        let result = self.reconcile(controller, work, caller, id).await;
+        let result = self.reconcile_or_catch(controller, work, caller, id).await;
 
         metrics.observe(ReconcileResult::from(&result), start.elapsed());
         self.tally.count_call(result.is_ok());
         let end = self.end(controller, work, &result);
-        let again = self.dispatch.finish(controller, &work.target, end);
+        let ended = self.dispatch.finish(controller, work, end, self.sign(&result));
+        let reason = verdict::reason_of(&result);
         if let Err(failed) = result {
-            self.report(work, id, &failed, again).await;
+            self.report(work, id, (&failed, &reason), &ended).await;
+        }
+        self.tell(work, &ended, &reason).await;
+    }
+
+    /// Reconciles one object. A panic of the host meanwhile is a failure of this call alone.
+    ///
+    /// What the call had for itself is thrown away with its instance, and its locks tell whether it has left what it shares
+    /// with others half done. Only then is the panic the matter of all, and ends the host.
+    async fn reconcile_or_catch(
+        &self,
+        controller: &Arc<Controller>,
+        work: &mut Work,
+        caller: &mut Caller,
+        id: ReconcileId,
+    ) -> Result<Done, Failed> {
+        let reconcile = AssertUnwindSafe(self.reconcile(controller, work, caller, id)).catch_unwind();
+        match reconcile.await {
+            Ok(result) => result,
+            Err(panic) if self.dispatch.is_poisoned(controller) || self.source.is_poisoned() => resume_unwind(panic),
+            Err(panic) => {
+                *caller = Caller::default();
+                Err(Failed::Panicked(message(&*panic)))
+            }
         }
     }
 
@@ -144,7 +183,7 @@ impl Workshop {
         if let Some(finalizer) = plugin.finalizer.as_deref()
             && !self.hold(controller, finalizer, work).await?
         {
-            return Ok(Done { requeue_after: None, changes: Changes::new() });
+            return Ok(Done { requeue_after: None, called: false, changes: Changes::new() });
         }
 
         let Work { target, object, attempt, pulse, .. } = &*work;
@@ -157,6 +196,7 @@ impl Workshop {
             target: target.clone(),
             denied: Mutex::default(),
             opened: AtomicUsize::new(0),
+            waits: AtomicBool::new(false),
         });
         let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
@@ -167,14 +207,17 @@ impl Workshop {
         if let Some(denied) = reads.denied() {
             return Err(denied.into());
         }
-        let outcome = result?;
+        let outcome = match result {
+            Err(error @ CallError::WallTime(_)) if reads.is_waiting() => return Err(Failed::Reading(error)),
+            result => result?,
+        };
 
         let changes = self.act(controller, work, &outcome).await?;
         let requeue_after = outcome.requeue_after_ms.map(Duration::from_millis);
         if let (Some(finalizer), None) = (plugin.finalizer.as_deref(), requeue_after) {
             self.let_go(&plugin, finalizer, work).await?;
         }
-        Ok(Done { requeue_after, changes })
+        Ok(Done { requeue_after, called: true, changes })
     }
 
     /// Checks what the plugin asks for, all of it, and then does it.
@@ -244,19 +287,14 @@ impl Workshop {
     }
 
     /// Says that a reconcile failed, and what comes next.
-    async fn report(&self, work: &Work, id: ReconcileId, failed: &Failed, again: Option<Duration>) {
+    async fn report(&self, work: &Work, id: ReconcileId, (failed, reason): (&Failed, &str), ended: &Ended) {
         let Work { target, attempt, plugin, .. } = work;
-        let next = match again {
-            Some(delay) => format!("trying again in {}", humantime::format_duration(round(delay))),
-            None if self.repeat == Repeat::Never => "not trying again".to_owned(),
-            None => "not trying again until it changes".to_owned(),
-        };
-        let reason = text::shortened(&failed.to_string());
+        let next = verdict::what_next(ended, self.repeat);
         let (name, kind, object) = (&*plugin.name, target.gvk.kind(), &target.key);
         tracing::warn!(plugin = name, kind, %object, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
         if let Failed::Denied(denied) = failed {
             self.metrics.denial(&plugin.name, denied.verb.as_str());
-            self.applier.warn(behalf(plugin, work), "Denied", reason).await;
+            self.applier.warn(behalf(plugin, work), "Denied", reason.to_owned()).await;
         }
     }
 }
@@ -267,7 +305,7 @@ impl Failed {
         match self {
             Self::Call(error) => error.is_retried(),
             Self::Denied(_) | Self::Invalid(_) => false,
-            Self::Action(_) | Self::LookUp(_) => true,
+            Self::Reading(_) | Self::Panicked(_) | Self::Action(_) | Self::LookUp(_) => true,
         }
     }
 }
@@ -313,6 +351,12 @@ impl From<&Result<Done, Failed>> for ReconcileResult {
             Err(_) => Self::error,
         }
     }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it says nothing").to_owned()
 }
 
 /// To a precision that people want to read.

@@ -8,6 +8,7 @@ mod support;
 mod actions;
 mod api_server;
 mod bad_guests;
+mod breaker;
 mod commands;
 mod examples;
 mod grants;

@@ -498,7 +498,8 @@ async fn a_plugin_whose_loading_panics_is_refused_like_any_other() {
     let loader = Loader::new(Engine::new().unwrap(), AotCache::off(), limits);
     let timing = Timing { debounce: Duration::from_millis(100), poll: Duration::ZERO };
     let (sender, mut changes) = tokio::sync::mpsc::channel(16);
-    let reload = Reload::new(folder.path(), timing, Duration::ZERO, loader, sender).unwrap();
+    let (_undo, undone) = tokio::sync::mpsc::unbounded_channel();
+    let reload = Reload::new(folder.path(), timing, Duration::ZERO, loader, (sender, undone)).unwrap();
     tokio::spawn(reload.run());
     let Some(Change::Failed { name, reason, .. }) = changes.recv().await else { panic!("it is refused") };
     assert_eq!(&*name, "probe");

@@ -205,6 +205,11 @@ impl Manifests {
             .collect())
     }
 
+    /// Whether something panicked while it changed the objects, so that they may be half done.
+    pub fn is_poisoned(&self) -> bool {
+        self.state.is_poisoned()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

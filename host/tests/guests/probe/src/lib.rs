@@ -3,6 +3,7 @@
 
 mod ask;
 
+use std::hint::black_box;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
@@ -70,7 +71,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
     match mode {
         Some("dump") => println!("{}", object.as_str()),
         Some("loop") => loop {
-            std::hint::black_box(0);
+            black_box(0);
         },
         Some("memory") => {
             let mut memory: Vec<Vec<u8>> = Vec::new();
@@ -79,6 +80,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
             }
         }
         Some("trap") => std::process::abort(),
+        Some(mode) if mode.strip_prefix("trap-in ") == Some(black_box(VERSION)) => std::process::abort(),
         Some("panic") => panic!("as asked"),
         Some("sleep") => thread::sleep(Duration::from_hours(1)),
         Some("nap") => thread::sleep(Duration::from_secs(2)),

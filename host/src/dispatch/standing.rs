@@ -1,0 +1,105 @@
+//! How the version in force of a plugin stands: whether it is paused, and whether it has to prove itself.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Work;
+use crate::breaker::{Breaker, Sign, Turn};
+use crate::object::ObjectRef;
+use crate::plugin::Plugin;
+use crate::probation::{Probation, Verdict};
+use crate::queue::Priority;
+
+/// How a version of a plugin stands.
+#[derive(Debug)]
+pub(super) struct Standing {
+    breaker: Breaker<ObjectRef>,
+    /// None: it has proved itself.
+    probation: Option<Probation<ObjectRef>>,
+    /// The version to go back to if it does not. There is none after that.
+    fallback: Option<Arc<Plugin>>,
+}
+
+impl Default for Standing {
+    /// Of the first version of a plugin, which has nothing to go back to.
+    fn default() -> Self {
+        Self { breaker: Breaker::default(), probation: Some(Probation::default()), fallback: None }
+    }
+}
+
+impl Standing {
+    /// Of a version that has proved itself before.
+    pub(super) fn proved() -> Self {
+        Self { breaker: Breaker::default(), probation: None, fallback: None }
+    }
+
+    /// Of the version that comes after this one, which is `before`.
+    ///
+    /// It can be gone back to the last version that has proved itself, but never past the operator's word: not to what was
+    /// granted by another grant file. Nor to a version with another finalizer, which would leave the new one's on objects.
+    pub(super) fn of_next(&self, before: &Arc<Plugin>, next: &Plugin) -> Self {
+        let (last_good, mut excused) = match &self.probation {
+            None => (Some(before), HashSet::new()),
+            Some(probation) => (self.fallback.as_ref(), probation.excused().clone()),
+        };
+        excused.extend(self.breaker.broken_by().iter().cloned());
+        let may_return = |good: &&Arc<Plugin>| {
+            good.digest != next.digest && good.grant == next.grant && good.finalizer == next.finalizer
+        };
+        let fallback = last_good.filter(may_return).cloned();
+        let probation = Some(Probation::after(excused));
+        Self { breaker: Breaker::default(), probation, fallback }
+    }
+
+    /// Whether a call may begin. An error says when the next one may; none: after the end of one that goes on.
+    pub(super) fn check(&self, now: Instant) -> Result<(), Option<Instant>> {
+        self.breaker.check(now)
+    }
+
+    /// A call begins that may do so.
+    pub(super) fn begin(&mut self, target: &ObjectRef) {
+        self.breaker.begin(target);
+    }
+
+    /// A call of the version has ended. `all_called`: it has been called for every object that there is.
+    pub(super) fn end(&mut self, work: &Work, sign: Sign, all_called: bool, now: Instant) -> Option<Turn> {
+        if let Some(probation) = &mut self.probation {
+            let is_new = !self.breaker.is_broken_by(&work.target);
+            match sign {
+                Sign::Works => probation.answered(&work.target),
+                Sign::Breaks if is_new && self.fallback.is_some() => {
+                    probation.broke(&work.target, work.priority == Priority::Live);
+                }
+                Sign::Breaks | Sign::Nothing => {}
+            }
+            if probation.verdict(all_called) == Verdict::Proved {
+                (self.probation, self.fallback) = (None, None);
+            }
+        }
+        self.breaker.end(&work.target, sign, now)
+    }
+
+    /// A call of a version before has ended.
+    pub(super) fn end_of_before(&mut self, target: &ObjectRef, sign: Sign) {
+        if let (Some(probation), Sign::Breaks) = (&mut self.probation, sign) {
+            probation.excuse(target);
+        }
+    }
+
+    /// The version to go back to, told once, if this one has failed to prove itself.
+    pub(super) fn take_fallback(&mut self, all_called: bool) -> Option<Arc<Plugin>> {
+        let has_failed = self.probation.as_ref()?.verdict(all_called) == Verdict::Failed;
+        self.fallback.take_if(|_| has_failed)
+    }
+
+    /// There are no more calls for the object.
+    pub(super) fn forget(&mut self, target: &ObjectRef) {
+        self.breaker.forget(target);
+    }
+
+    /// How long the plugin is paused for. None: it is not.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.breaker.pause()
+    }
+}

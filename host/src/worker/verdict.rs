@@ -1,0 +1,94 @@
+//! What a call tells about its plugin, and what people are told of that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Done, Failed, Repeat, Workshop, behalf, round};
+use crate::breaker::{Sign, Turn};
+use crate::dispatch::{Ended, Work};
+use crate::metrics::ReloadResult;
+use crate::plugin::{CallError, Plugin, Undone};
+use crate::text;
+
+impl Workshop {
+    /// What a call tells about the plugin.
+    pub(super) fn sign(&self, result: &Result<Done, Failed>) -> Sign {
+        match result {
+            // Run once, nothing comes after a call.
+            _ if self.repeat == Repeat::Never => Sign::Nothing,
+            Ok(Done { called, .. }) => {
+                if *called {
+                    Sign::Works
+                } else {
+                    Sign::Nothing
+                }
+            }
+            Err(
+                Failed::Call(CallError::Retry(_) | CallError::Terminal(_)) | Failed::Denied(_) | Failed::Invalid(_),
+            ) => Sign::Works,
+            Err(Failed::Call(_) | Failed::Panicked(_)) => Sign::Breaks,
+            // It was the API server that did not answer.
+            Err(Failed::Reading(_) | Failed::Action(_) | Failed::LookUp(_)) => Sign::Nothing,
+        }
+    }
+
+    /// Says what a call has changed for its plugin.
+    pub(super) async fn tell(&self, work: &Work, ended: &Ended, reason: &str) {
+        if let Some(back_to) = &ended.back_to {
+            self.tell_rollback(work, back_to, reason).await;
+        } else if let Some(turn) = ended.turn {
+            self.tell_turn(work, turn, reason).await;
+        }
+    }
+
+    async fn tell_turn(&self, work: &Work, turn: Turn, reason: &str) {
+        let (plugin, kind, object) = (&*work.plugin.name, work.target.gvk.kind(), &work.target.key);
+        match turn {
+            Turn::Paused(pause) => {
+                let note = format!(
+                    "the plugin {plugin} is paused for {}, because it breaks whatever the object; then it is tried with one \
+                     call at a time, less and less often, until it answers or its file is replaced. The last call: {reason}",
+                    humantime::format_duration(pause),
+                );
+                tracing::warn!(plugin, kind, %object, "{note}");
+                self.metrics.pause(&work.plugin.name);
+                self.applier.warn(behalf(&work.plugin, work), "PluginPaused", note).await;
+            }
+            Turn::Resumed => tracing::info!(plugin, kind, %object, "it answers again, and goes on"),
+            // Which the report of the trial says.
+            Turn::StillPaused(_) => {}
+        }
+    }
+
+    async fn tell_rollback(&self, work: &Work, back_to: &Arc<Plugin>, reason: &str) {
+        let (plugin, name) = (&work.plugin, &*work.plugin.name);
+        let (kind, object) = (work.target.gvk.kind(), &work.target.key);
+        let note = format!(
+            "version {:.12} of the plugin {name} is rolled back to {:.12}, which did not break where it does; every object \
+             is reconciled again, and {name}.wasm is not loaded again until it changes. The last call: {reason}",
+            plugin.digest, back_to.digest,
+        );
+        tracing::error!(plugin = name, kind, %object, "{note}");
+        self.metrics.reload(&plugin.name, ReloadResult::rolled_back);
+        // Without somebody to take it, the host is ending.
+        let _ = self.undone.send(Undone { plugin: Arc::clone(plugin), back_to: Arc::clone(back_to) });
+        self.applier.warn(behalf(plugin, work), "PluginRolledBack", note).await;
+    }
+}
+
+/// When a failed call is followed by another.
+pub(super) fn what_next(ended: &Ended, repeat: Repeat) -> String {
+    let text = |delay: Duration| humantime::format_duration(round(delay)).to_string();
+    match ended {
+        _ if repeat == Repeat::Never => "not trying again".to_owned(),
+        Ended { back_to: Some(_), .. } => "trying again with the version before".to_owned(),
+        Ended { again: None, .. } => "not trying again until it changes".to_owned(),
+        Ended { pause: Some(pause), .. } => format!("the plugin is paused for {}", text(*pause)),
+        Ended { again: Some(delay), .. } => format!("trying again in {}", text(*delay)),
+    }
+}
+
+/// Why a failed call failed, for people.
+pub(super) fn reason_of(result: &Result<Done, Failed>) -> String {
+    result.as_ref().err().map(|failed| text::shortened(&failed.to_string())).unwrap_or_default()
+}
