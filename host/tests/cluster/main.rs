@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod breaker;
 mod control_plane;
 mod deploy;
 mod examples;

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::host::{Host, Workplace};
-use crate::support::{plugins, poll, replica_set};
+use crate::support::{asking, plugins, poll, replica_set};
 
 type Parameters = HashMap<String, String>;
 
-/// A server that answers each request for ReplicaSets as the script says, and remembers them. It serves nothing else.
+/// A server that answers each request for ReplicaSets as the script says, and remembers them; for those of one namespace
+/// it never answers. It serves nothing else.
 struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<Parameters>>>,
@@ -31,6 +32,7 @@ impl Server {
         let router = axum::Router::new()
             .route("/apis/apps/v1", axum::routing::get(async || served_kinds().to_string()))
             .route("/apis/apps/v1/replicasets", axum::routing::get(answer))
+            .route("/apis/apps/v1/namespaces/default/replicasets", axum::routing::get(std::future::pending::<()>))
             .with_state(Arc::clone(&requests));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -208,4 +210,35 @@ async fn a_watch_that_ends_is_resumed_from_the_last_bookmark() {
     host.line_with("default/b");
     assert_eq!(server.requests()[2]["resourceVersion"], "17");
     assert_eq!(host.stop().stdout.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_whose_time_runs_out_because_an_api_server_does_not_answer_do_not_pause_their_plugin() {
+    const OBJECTS: usize = 10;
+    let place = Workplace::new();
+    let rule = "{apiVersion: apps/v1, kinds: [ReplicaSet], verbs: [get]}";
+    place.grant("probe", &format!("limits: {{wall: 100ms}}\ngrants: [{rule}]\n"));
+    place.plugin("probe", &plugins::probe(1));
+    let server = Server::start(move |parameters| {
+        if is(parameters, "watch", "true") {
+            return stream(vec![]).0;
+        }
+        let read =
+            json!([{"get": {"apiVersion": "apps/v1", "kind": "ReplicaSet", "namespace": "default", "name": "a"}}]);
+        let objects = (0..OBJECTS).map(|index| {
+            let mut object = asking(&format!("object-{index}"), &read);
+            object["metadata"]["resourceVersion"] = "1".into();
+            object["metadata"]["uid"] = format!("uid-{index}").into();
+            object
+        });
+        list(&objects.collect::<Vec<_>>(), "10", "")
+    })
+    .await;
+    let host = server.host(&place);
+    for index in 0..OBJECTS {
+        host.line_with(&format!("default/object-{index} ask attempt 0"));
+    }
+    host.log("may take (--call-wall, or limits in its grant file), and waited for what it wanted to read");
+    assert!(host.messages().iter().all(|message| !message.contains("is paused")));
+    host.stop();
 }
