@@ -300,7 +300,7 @@ impl Dispatch {
         let mut queue = lock(&controller.queue);
         let mut standing = lock(&controller.standing);
         let again = queue.finish(target, end, Instant::now());
-        // One that was forgotten during its call is not remembered because of it.
+        // Forgotten during its call, or called only once, an object is not remembered because of it.
         let sign = if sign == Sign::Breaks && again.is_none() { Sign::Nothing } else { sign };
         let (mut turn, mut fallback) = (None, None);
         if Arc::ptr_eq(&duty.plugin, plugin) {

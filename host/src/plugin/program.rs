@@ -55,6 +55,11 @@ impl Plugin {
         watched.chain(self.grant.kinds()).collect()
     }
 
+    /// Whether it is a command, which answers by its exit code.
+    pub fn is_command(&self) -> bool {
+        matches!(self.program, Program::Command(_))
+    }
+
     /// A sandbox for an instance of it.
     pub(super) fn sandbox(&self, arguments: &[&str], stdin: &str) -> Sandbox {
         Sandbox::new(&self.engine.wasmtime, &self.name, self.limits, arguments, stdin)

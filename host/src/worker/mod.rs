@@ -141,7 +141,7 @@ impl Workshop {
         metrics.observe(ReconcileResult::from(&result), start.elapsed());
         self.tally.count_call(result.is_ok());
         let end = self.end(controller, work, &result);
-        let ended = self.dispatch.finish(controller, work, end, self.sign(&result));
+        let ended = self.dispatch.finish(controller, work, end, verdict::sign_of(&work.plugin, &result));
         let reason = verdict::reason_of(&result);
         if let Err(failed) = result {
             self.report(work, id, (&failed, &reason), &ended).await;

@@ -11,27 +11,6 @@ use crate::plugin::{CallError, Plugin, Undone};
 use crate::text;
 
 impl Workshop {
-    /// What a call tells about the plugin.
-    pub(super) fn sign(&self, result: &Result<Done, Failed>) -> Sign {
-        match result {
-            // Run once, nothing comes after a call.
-            _ if self.repeat == Repeat::Never => Sign::Nothing,
-            Ok(Done { called, .. }) => {
-                if *called {
-                    Sign::Works
-                } else {
-                    Sign::Nothing
-                }
-            }
-            Err(
-                Failed::Call(CallError::Retry(_) | CallError::Terminal(_)) | Failed::Denied(_) | Failed::Invalid(_),
-            ) => Sign::Works,
-            Err(Failed::Call(_) | Failed::Panicked(_)) => Sign::Breaks,
-            // It was the API server that did not answer.
-            Err(Failed::Reading(_) | Failed::Action(_) | Failed::LookUp(_)) => Sign::Nothing,
-        }
-    }
-
     /// Says what a call has changed for its plugin.
     pub(super) async fn tell(&self, work: &Work, ended: &Ended, reason: &str) {
         if let Some(back_to) = &ended.back_to {
@@ -73,6 +52,22 @@ impl Workshop {
         // Without somebody to take it, the host is ending.
         let _ = self.undone.send(Undone { plugin: Arc::clone(plugin), back_to: Arc::clone(back_to) });
         self.applier.warn(behalf(plugin, work), "PluginRolledBack", note).await;
+    }
+}
+
+/// What a call tells about the plugin.
+pub(super) fn sign_of(plugin: &Plugin, result: &Result<Done, Failed>) -> Sign {
+    match result {
+        Ok(Done { called: true, .. }) => Sign::Works,
+        Ok(Done { called: false, .. }) => Sign::Nothing,
+        Err(Failed::Call(CallError::Retry(_) | CallError::Terminal(_)) | Failed::Denied(_) | Failed::Invalid(_)) => {
+            Sign::Works
+        }
+        // Which is how a command answers.
+        Err(Failed::Call(CallError::Exit(_))) if plugin.is_command() => Sign::Works,
+        Err(Failed::Call(_) | Failed::Panicked(_)) => Sign::Breaks,
+        // It was the API server that did not answer.
+        Err(Failed::Reading(_) | Failed::Action(_) | Failed::LookUp(_)) => Sign::Nothing,
     }
 }
 
