@@ -59,15 +59,16 @@ impl Workshop {
 pub(super) fn sign_of(plugin: &Plugin, result: &Result<Done, Failed>) -> Sign {
     match result {
         Ok(Done { called: true, .. }) => Sign::Works,
-        Ok(Done { called: false, .. }) => Sign::Nothing,
         Err(Failed::Call(CallError::Retry(_) | CallError::Terminal(_)) | Failed::Denied(_) | Failed::Invalid(_)) => {
             Sign::Works
         }
         // Which is how a command answers.
         Err(Failed::Call(CallError::Exit(_))) if plugin.is_command() => Sign::Works,
         Err(Failed::Call(_) | Failed::Panicked(_)) => Sign::Breaks,
-        // It was the API server that did not answer.
-        Err(Failed::Reading(_) | Failed::Action(_) | Failed::LookUp(_)) => Sign::Nothing,
+        // It was not called, or it was the API server that did not answer.
+        Ok(Done { called: false, .. }) | Err(Failed::Reading(_) | Failed::Action(_) | Failed::LookUp(_)) => {
+            Sign::Nothing
+        }
     }
 }
 
