@@ -21,6 +21,8 @@ pub struct Config {
     pub plugins: PathBuf,
     /// What a plugin may use.
     pub limits: Limits,
+    /// How long an instance is kept without being called.
+    pub keep_idle: Duration,
     /// How folders are followed.
     pub timing: Timing,
     /// Where compiled plugins are kept. None: nowhere.

@@ -78,7 +78,8 @@ pub async fn run(
         (applier, output),
         Arc::clone(&metrics),
         Arc::clone(&tally),
-        (repeat, undo),
+        (repeat, config.keep_idle),
+        undo,
     );
     let (in_flight, waits) = (Arc::clone(&workshop.in_flight), Arc::clone(&workshop.waits));
     let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());

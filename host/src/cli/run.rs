@@ -117,6 +117,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "BYTES", default_value = "64Mi", value_parser = bytes, help_heading = "Limits")]
     memory: usize,
 
+    /// How long an instance that is not called keeps its memory.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration, help_heading = "Limits")]
+    keep_idle: Duration,
+
     /// How long a folder must be at rest before what has changed in it is read.
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration, help_heading = "Reload")]
     debounce: Duration,
@@ -203,6 +207,7 @@ impl Args {
             scope: Scope { namespace: self.namespace.map(Into::into), labels: self.selector },
             plugins: self.plugins,
             limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory },
+            keep_idle: self.keep_idle,
             timing: Timing { debounce: self.debounce, poll: self.poll_interval },
             cache,
             drain_time: self.drain_time,

@@ -20,6 +20,8 @@ pub struct Grant {
     pub service_account: Option<ServiceAccount>,
     /// Whether its changes are carried out.
     pub mode: Mode,
+    /// How long an instance of it lives.
+    pub isolation: Isolation,
     /// How many of its calls run at a time, from 1 to 1000.
     pub concurrency: usize,
     /// How often each object is reconciled again without having changed, at least a second. None: never.
@@ -51,6 +53,16 @@ pub enum Mode {
     Enforce,
     /// None is: what would change is printed.
     Shadow,
+}
+
+/// How long an instance lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// From call to call, for as long as it answers.
+    #[default]
+    Kept,
+    /// For one call, so that no object can leave anything behind for another.
+    Fresh,
 }
 
 /// What a call may use, where it differs from what the host's flags say.
@@ -174,6 +186,7 @@ impl Default for Grant {
         Self {
             service_account: None,
             mode: Mode::default(),
+            isolation: Isolation::default(),
             concurrency: 1,
             resync: None,
             limits: LimitOverrides::default(),

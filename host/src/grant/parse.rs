@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::values::{api_version, bytes, kind, namespace, parsed, positive_duration, resync, service_account};
 use super::yaml::{Key, Node, Value};
-use super::{Grant, GrantError, LimitOverrides, Mode, Namespaces, Rule, Verb};
+use super::{Grant, GrantError, Isolation, LimitOverrides, Mode, Namespaces, Rule, Verb};
 use crate::nearest::nearest;
 use crate::object::Gvk;
 use crate::selector::Selection;
@@ -14,14 +14,16 @@ type Result<T, E = GrantError> = std::result::Result<T, E>;
 const MOST_CALLS: usize = 1000;
 
 pub(super) fn grant(text: &str) -> Result<Grant> {
-    const FIELDS: [&str; 8] =
-        ["serviceAccount", "mode", "concurrency", "resync", "limits", "settings", "watches", "grants"];
+    const FIELDS: [&str; 9] =
+        ["serviceAccount", "mode", "isolation", "concurrency", "resync", "limits", "settings", "watches", "grants"];
+    const ISOLATIONS: [(&str, Isolation); 2] = [("kept", Isolation::Kept), ("fresh", Isolation::Fresh)];
     let mut grant = Grant::default();
     let Some(node) = Node::parse(text)? else { return Ok(grant) };
     for (key, node) in node.fields("a grant file")? {
         match &*key.name {
             "serviceAccount" => grant.service_account = Some(node.read(&key, service_account)?),
             "mode" => grant.mode = node.choice(&key, "mode", &Mode::ALL.map(|mode| (mode.as_str(), mode)))?,
+            "isolation" => grant.isolation = node.choice(&key, "isolation", &ISOLATIONS)?,
             "concurrency" => grant.concurrency = node.concurrency(&key)?,
             "resync" => grant.resync = Some(node.time(&key, resync)?),
             "limits" => grant.limits = node.limits(&key)?,
@@ -231,6 +233,7 @@ mod tests {
     const GRANT: &str = "\
 serviceAccount: team/deployer.x
 mode: shadow
+isolation: fresh
 concurrency: 2
 resync: 10m
 limits: {cpu: 500ms, wall: 5s, memory: 64Mi}
@@ -262,6 +265,7 @@ grants:
         let expected = Grant {
             service_account: Some(ServiceAccount { namespace: "team".into(), name: "deployer.x".into() }),
             mode: Mode::Shadow,
+            isolation: Isolation::Fresh,
             concurrency: 2,
             resync: Some(Duration::from_mins(10)),
             limits: LimitOverrides {
@@ -317,6 +321,7 @@ grants:
             ("mode: shadwo", "line 1: unknown mode `shadwo`; did you mean `shadow`?"),
             ("mode: dry", "line 1: unknown mode `dry`; expected one of `enforce`, `shadow`"),
             ("serviceAccount: x", "line 1: `serviceAccount`: expected NAMESPACE/NAME, found `x`"),
+            ("isolation: none", "line 1: unknown isolation `none`; expected one of `kept`, `fresh`"),
             ("concurrency: '2'", "line 1: `concurrency`: expected a whole number from 1 to 1000, found a text"),
             ("concurrency: 0", "line 1: `concurrency`: expected a whole number from 1 to 1000, found 0"),
             ("concurrency: 1001", "line 1: `concurrency`: expected a whole number from 1 to 1000, found 1001"),

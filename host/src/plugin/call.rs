@@ -11,6 +11,7 @@ use super::error::CallError;
 use super::program::{Plugin, Program};
 use super::request::Request;
 use super::sandbox::{Call, Guest, Sandbox};
+use crate::grant::Isolation;
 
 /// What came of a call.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ pub struct Answer {
     pub log_dropped: usize,
 }
 
-/// Calls a plugin, and keeps its instance from call to call for as long as the plugin is the same and answers.
+/// Calls a plugin, and keeps its instance from call to call for as long as the plugin is the same and answers, unless its
+/// grant says otherwise.
 #[derive(Default)]
 pub struct Caller {
     kept: Option<Instance>,
@@ -41,8 +43,14 @@ impl Caller {
         let result = instance.reconcile(request).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
         let log_dropped = instance.sandbox.store.data().log_dropped();
-        self.kept = Some(instance).filter(|instance| instance.reconciler.is_some());
+        let is_kept = plugin.grant.isolation == Isolation::Kept && instance.reconciler.is_some();
+        self.kept = is_kept.then_some(instance);
         Answer { result, stdout, stderr, log_dropped }
+    }
+
+    /// Lets the instance go, and its memory with it. The next call makes a new one.
+    pub fn rest(&mut self) {
+        self.kept = None;
     }
 }
 

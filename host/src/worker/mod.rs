@@ -5,6 +5,7 @@ mod verdict;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::action::guard::{Ask, Denied};
 use crate::action::plan::{Draft, Invalid};
 use crate::breaker::Sign;
 use crate::dispatch::{Controller, Dispatch, Ended, Work};
-use crate::health::{InFlight, Waits};
+use crate::health::{InFlight, Pulse, Waits};
 use crate::hot_loop::Heat;
 use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
 use crate::output::Output;
@@ -50,6 +51,8 @@ pub struct Workshop {
     pub waits: Arc<Waits>,
     /// Whether an object is called for again though it has not changed.
     pub repeat: Repeat,
+    /// How long an instance is kept without being called.
+    keep_idle: Duration,
     /// Where it is told that a version was rolled back.
     pub undone: mpsc::UnboundedSender<Undone>,
     next_id: AtomicU64,
@@ -101,12 +104,26 @@ impl Workshop {
         (applier, output): (Applier, Output),
         metrics: Arc<Metrics>,
         tally: Arc<Tally>,
-        (repeat, undone): (Repeat, mpsc::UnboundedSender<Undone>),
+        (repeat, keep_idle): (Repeat, Duration),
+        undone: mpsc::UnboundedSender<Undone>,
     ) -> Self {
         // From a random number on, so that ids of different runs do not get confused in a log.
         let next_id = AtomicU64::new(fastrand::u64(..));
-        let (in_flight, waits) = (Arc::default(), Arc::default());
-        Self { dispatch, source, scope, applier, output, metrics, tally, in_flight, waits, repeat, undone, next_id }
+        Self {
+            dispatch,
+            source,
+            scope,
+            applier,
+            output,
+            metrics,
+            tally,
+            in_flight: Arc::default(),
+            waits: Arc::default(),
+            repeat,
+            keep_idle,
+            undone,
+            next_id,
+        }
     }
 
     /// Does the work of one plugin as its worker of that number, one call at a time, until it is to stop. The call in
@@ -114,12 +131,28 @@ impl Workshop {
     pub async fn work(&self, controller: &Arc<Controller>, number: usize) {
         let metrics = self.metrics.reconciles(&controller.name);
         let (mut caller, pulse) = (Caller::default(), self.in_flight.pulse(&controller.name));
-        while let Some(mut work) = self.dispatch.next(controller, number, &pulse).await {
+        while let Some(mut work) = self.next(controller, number, &pulse, &mut caller).await {
             self.take_on(controller, &mut work, &mut caller, &metrics).await;
             pulse.end();
             // A call may take no more than microseconds, and others want their turn.
             tokio::task::coop::consume_budget().await;
         }
+    }
+
+    /// Waits for work, and lets the instance go if there is none for a while.
+    async fn next(
+        &self,
+        controller: &Controller,
+        number: usize,
+        pulse: &Arc<Pulse>,
+        caller: &mut Caller,
+    ) -> Option<Work> {
+        let mut next = pin!(self.dispatch.next(controller, number, pulse));
+        if let Ok(work) = tokio::time::timeout(self.keep_idle, &mut next).await {
+            return work;
+        }
+        caller.rest();
+        next.await
     }
 
     async fn take_on(

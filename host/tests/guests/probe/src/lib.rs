@@ -5,11 +5,13 @@ mod ask;
 
 use std::hint::black_box;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use oarlock_sdk::{
-    Action, Description, Failure, Object, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log, reconciler,
+    Action, Description, Event, Failure, Object, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log,
+    reconciler,
 };
 use serde::Deserialize;
 
@@ -26,12 +28,16 @@ struct Settings {
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
+/// How often this instance was called.
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
 /// The tests make other versions by putting another number in the built module.
 static VERSION: &str = "version-0000";
 
 /// The log tells at once that a call begins and ends, while what it prints comes out at its end.
 fn reconcile(request: &Request) -> Result<Outcome, Failure> {
     log::info(format!("{VERSION} begins {}", request.target));
+    CALLS.fetch_add(1, Ordering::Relaxed);
     let answer = act(request);
     log::info(format!("{VERSION} ends {}", request.target));
     if let Some(object) = &request.object
@@ -69,6 +75,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
     let counter = annotation(object, "probe-counter")?.map(|counter| format!(" counter {counter}")).unwrap_or_default();
     println!("{VERSION} {target} {} attempt {attempt}{counter}", mode.unwrap_or("-"));
     match mode {
+        Some("remember") => println!("call {} of the instance", CALLS.load(Ordering::Relaxed)),
         Some("dump") => println!("{}", object.as_str()),
         Some("loop") => loop {
             black_box(0);
@@ -79,6 +86,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
                 memory.push(vec![1; 1 << 20]);
             }
         }
+        Some("recurse") => println!("{}", recurse(0)),
         Some("trap") => std::process::abort(),
         Some(mode) if mode.strip_prefix("trap-in ") == Some(black_box(VERSION)) => std::process::abort(),
         Some("panic") => panic!("as asked"),
@@ -139,9 +147,35 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
             let line = "x".repeat(1023);
             (0..2048).for_each(|_| println!("{line}"));
         }
+        Some("flood-log") => {
+            let line = "x".repeat(1023);
+            (0..1024).for_each(|_| log::info(&line));
+            (0..1024).for_each(|_| eprintln!("{line}"));
+        }
+        Some("long-line") => {
+            println!("before it");
+            print!("{}", "x".repeat(2 << 20));
+        }
+        Some("many-actions") => {
+            let event =
+                |number: u32| Action::Event(Event { reason: "Again".into(), note: number.to_string(), warning: false });
+            return Ok((0..20_000).map(event).fold(Outcome::done(), Outcome::action));
+        }
+        Some("huge-action") => return Ok(Outcome::done().action(Action::Apply(" ".repeat(16 << 20)))),
+        Some("nested") => {
+            let depth = 500_000;
+            let body = "[".repeat(depth) + &"]".repeat(depth);
+            return Ok(Outcome::done().action(Action::Apply(format!(r#"{{"data":{body}}}"#))));
+        }
         _ => {}
     }
     Ok(Outcome::done())
+}
+
+/// Calls itself until the stack ends.
+#[allow(unconditional_recursion, reason = "that is what is tested")]
+fn recurse(depth: u64) -> u64 {
+    recurse(std::hint::black_box(depth) + 1) + 1
 }
 
 /// Copies `data.value` of a ConfigMap to `data.seen`, where it is another, and says by whose settings it did so.
