@@ -19,6 +19,7 @@ pub mod nearest;
 pub mod object;
 pub mod output;
 pub mod probation;
+pub mod quota;
 pub mod rbac;
 pub mod selector;
 pub mod shards;

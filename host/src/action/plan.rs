@@ -14,6 +14,9 @@ use crate::plugin::{Action, Outcome};
 /// Children have this annotation with the name of the plugin, so that it prunes its own and no others.
 pub const CHILD_OF: &str = "oarlock.dev/child-of";
 
+/// Each operation of a JSON patch can nest what is there one deeper.
+const MAX_OPERATIONS: usize = 1000;
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -252,7 +255,11 @@ fn step(action: &Action, owner: &ObjectRef) -> Result<Step, String> {
         Action::ApplyStatus(text) => apply(text, Part::Status)?,
         Action::MergePatch(patch) => Step::MergePatch(target(&patch.target)?, Value::Object(object(&patch.body)?)),
         Action::JsonPatch(patch) => {
-            let patch_of = serde_json::from_str(&patch.body).map_err(|error| format!("no JSON patch: {error}"))?;
+            let patch_of: JsonPatch =
+                serde_json::from_str(&patch.body).map_err(|error| format!("no JSON patch: {error}"))?;
+            if patch_of.0.len() > MAX_OPERATIONS {
+                return Err(format!("a JSON patch has {MAX_OPERATIONS} operations at most, not {}", patch_of.0.len()));
+            }
             Step::JsonPatch(target(&patch.target)?, patch_of)
         }
         Action::Delete(deletion) => Step::Delete { target: target(&deletion.target)?, uid: deletion.uid.clone() },
@@ -463,6 +470,7 @@ mod tests {
             name: "a".into(),
         };
         let event = Action::Event(Event { reason: "Fine".into(), note: String::new(), warning: false });
+        let operations = json!(vec![json!({"op": "remove", "path": "/a"}); 1001]).to_string();
         for (answer, reason) in [
             (outcome(vec![event.clone(), Action::Apply("{".into())], None), "action 2 that"),
             (outcome(vec![Action::Apply("{}".into())], None), "it has no apiVersion"),
@@ -479,6 +487,10 @@ mod tests {
             (
                 outcome(vec![Action::JsonPatch(Patch { target: object_ref.clone(), body: "{}".into() })], None),
                 "no JSON patch",
+            ),
+            (
+                outcome(vec![Action::JsonPatch(Patch { target: object_ref.clone(), body: operations })], None),
+                "1000 operations at most",
             ),
         ] {
             let error = steps(&answer, &[]).unwrap_err();

@@ -119,8 +119,7 @@ async fn load(folder: &Path) -> anyhow::Result<Vec<Arc<Plugin>>> {
     if !folder.is_dir() {
         bail!("there is no plugin folder {} (--plugins)", folder.display());
     }
-    let limits = Limits { cpu: Duration::from_secs(1), wall: Duration::from_secs(10), memory: 64 << 20 };
-    let loader = Loader::new(Engine::new()?, AotCache::off(), limits);
+    let loader = Loader::new(Engine::new()?, AotCache::off(), Limits::default());
     let (sender, mut changes) = mpsc::channel(16);
     let timing = Timing { debounce: Duration::ZERO, poll: Duration::ZERO };
     // Nothing is called here, and so nothing rolled back.

@@ -206,7 +206,7 @@ impl Args {
             },
             scope: Scope { namespace: self.namespace.map(Into::into), labels: self.selector },
             plugins: self.plugins,
-            limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory },
+            limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory, ..Limits::default() },
             keep_idle: self.keep_idle,
             timing: Timing { debounce: self.debounce, poll: self.poll_interval },
             cache,

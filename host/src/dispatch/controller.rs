@@ -12,6 +12,7 @@ use crate::hot_loop::HotLoops;
 use crate::object::{Gvk, Object, ObjectRef};
 use crate::plugin::Plugin;
 use crate::queue::{Priority, Queue};
+use crate::quota::Quota;
 use crate::reads::Reads;
 use crate::selector::Selection;
 use crate::shards::Shards;
@@ -32,6 +33,8 @@ pub struct Controller {
     pub(super) reads: Mutex<Reads>,
     /// What it keeps changing.
     pub hot_loops: Mutex<HotLoops<ObjectRef>>,
+    /// What it has written.
+    pub quota: Mutex<Quota>,
     /// There may be something in the queue. One worker takes it, and passes it on if there is more.
     woken: Notify,
     /// There are more workers, or fewer.
@@ -93,6 +96,7 @@ impl Controller {
             standing: Mutex::default(),
             reads: Mutex::default(),
             hot_loops: Mutex::default(),
+            quota: Mutex::default(),
             woken: Notify::new(),
             resized: Notify::new(),
         }
@@ -186,12 +190,13 @@ impl Controller {
 
     /// Whether something panicked while it held one of the locks, so that what they protect may be half done.
     pub(super) fn is_poisoned(&self) -> bool {
-        let Self { duty, queue, standing, reads, hot_loops, .. } = self;
+        let Self { duty, queue, standing, reads, hot_loops, quota, .. } = self;
         duty.is_poisoned()
             || queue.is_poisoned()
             || standing.is_poisoned()
             || reads.is_poisoned()
             || hot_loops.is_poisoned()
+            || quota.is_poisoned()
     }
 
     /// Has a worker look whether there is something to do.

@@ -74,6 +74,14 @@ pub struct LimitOverrides {
     pub wall: Option<Duration>,
     /// The memory of an instance, in bytes.
     pub memory: Option<usize>,
+    /// What a call may print, in bytes.
+    pub output: Option<usize>,
+    /// What a call may log, in bytes.
+    pub log: Option<usize>,
+    /// What a call may answer, in bytes.
+    pub answer: Option<usize>,
+    /// How many actions and children a call may answer.
+    pub actions: Option<usize>,
 }
 
 /// What can be done to an object.

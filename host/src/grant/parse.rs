@@ -12,6 +12,7 @@ use crate::selector::Selection;
 type Result<T, E = GrantError> = std::result::Result<T, E>;
 
 const MOST_CALLS: usize = 1000;
+const MOST_ACTIONS: usize = 1_000_000;
 
 pub(super) fn grant(text: &str) -> Result<Grant> {
     const FIELDS: [&str; 9] =
@@ -24,7 +25,7 @@ pub(super) fn grant(text: &str) -> Result<Grant> {
             "serviceAccount" => grant.service_account = Some(node.read(&key, service_account)?),
             "mode" => grant.mode = node.choice(&key, "mode", &Mode::ALL.map(|mode| (mode.as_str(), mode)))?,
             "isolation" => grant.isolation = node.choice(&key, "isolation", &ISOLATIONS)?,
-            "concurrency" => grant.concurrency = node.concurrency(&key)?,
+            "concurrency" => grant.concurrency = node.whole_number(&key, MOST_CALLS)?,
             "resync" => grant.resync = Some(node.time(&key, resync)?),
             "limits" => grant.limits = node.limits(&key)?,
             "settings" => grant.settings = node.settings(),
@@ -148,17 +149,18 @@ impl Node {
         }
     }
 
-    fn concurrency(self, key: &Key) -> Result<usize> {
-        let expected = format!("a whole number from 1 to {MOST_CALLS}");
+    /// One from 1 to that.
+    fn whole_number(self, key: &Key, most: usize) -> Result<usize> {
+        let expected = format!("a whole number from 1 to {most}");
         let Value::Number(number) = &self.value else { return Err(self.is_no(key, &expected)) };
-        let calls = number.as_u64().and_then(|number| usize::try_from(number).ok());
-        calls
-            .filter(|calls| (1..=MOST_CALLS).contains(calls))
+        let found = number.as_u64().and_then(|number| usize::try_from(number).ok());
+        found
+            .filter(|found| (1..=most).contains(found))
             .ok_or_else(|| GrantError::new(self.line, format!("`{}`: expected {expected}, found {number}", key.name)))
     }
 
     fn limits(self, key: &Key) -> Result<LimitOverrides> {
-        const FIELDS: [&str; 3] = ["cpu", "wall", "memory"];
+        const FIELDS: [&str; 7] = ["cpu", "wall", "memory", "output", "log", "answer", "actions"];
         let mut limits = LimitOverrides::default();
         if self.is_null() {
             return Ok(limits);
@@ -170,17 +172,21 @@ impl Node {
             match &*key.name {
                 "cpu" => limits.cpu = Some(node.time(&key, positive_duration)?),
                 "wall" => limits.wall = Some(node.time(&key, positive_duration)?),
-                "memory" => limits.memory = Some(node.memory(&key)?),
+                "memory" => limits.memory = Some(node.bytes(&key)?),
+                "output" => limits.output = Some(node.bytes(&key)?),
+                "log" => limits.log = Some(node.bytes(&key)?),
+                "answer" => limits.answer = Some(node.bytes(&key)?),
+                "actions" => limits.actions = Some(node.whole_number(&key, MOST_ACTIONS)?),
                 _ => return Err(unknown("field", &key.name, key.line, &FIELDS)),
             }
         }
         Ok(limits)
     }
 
-    fn memory(self, key: &Key) -> Result<usize> {
+    fn bytes(self, key: &Key) -> Result<usize> {
         match self.value {
             // Bytes without a unit are a number to YAML.
-            Value::Number(number) => Self { line: self.line, value: Value::Text(number.to_string()) }.memory(key),
+            Value::Number(number) => Self { line: self.line, value: Value::Text(number.to_string()) }.bytes(key),
             Value::Text(_) => self.read(key, |text| match bytes(text)? {
                 0 => Err("expected more than nothing".to_owned()),
                 bytes => Ok(bytes),
@@ -236,7 +242,7 @@ mode: shadow
 isolation: fresh
 concurrency: 2
 resync: 10m
-limits: {cpu: 500ms, wall: 5s, memory: 64Mi}
+limits: {cpu: 500ms, wall: 5s, memory: 64Mi, output: 2Mi, log: 1Ki, answer: 8Mi, actions: 9}
 settings:
   any: [json, 1]
 watches:
@@ -272,6 +278,10 @@ grants:
                 cpu: Some(Duration::from_millis(500)),
                 wall: Some(Duration::from_secs(5)),
                 memory: Some(64 << 20),
+                output: Some(2 << 20),
+                log: Some(1 << 10),
+                answer: Some(8 << 20),
+                actions: Some(9),
             },
             settings: Some(r#"{"any":["json",1]}"#.into()),
             watches: Some(vec![
@@ -335,6 +345,8 @@ grants:
             ("limits:\n  memory: 64MiB", "line 2: `memory`: expected bytes, such as 64Mi, 1Gi or 1048576"),
             ("limits: {memory: -1}", "line 1: `memory`: expected bytes, such as 64Mi, 1Gi or 1048576"),
             ("limits: {memory: 0}", "line 1: `memory`: expected more than nothing"),
+            ("limits: {output: much}", "line 1: `output`: expected bytes, such as 64Mi, 1Gi or 1048576"),
+            ("limits: {actions: 0}", "line 1: `actions`: expected a whole number from 1 to 1000000, found 0"),
             ("settings: {a: 1,\n  a: 2}", "line 2: `a` stands here a second time"),
             ("watches:", "line 1: `watches`: expected a list, found nothing"),
             ("grants: {}", "line 1: `grants`: expected a list, found an object"),

@@ -6,12 +6,12 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::oarlock::plugin::types::{Description, Outcome};
 use super::bindings::{Reconciler, ReconcilerPre};
-use super::capture::Captured;
 use super::error::CallError;
 use super::program::{Plugin, Program};
 use super::request::Request;
 use super::sandbox::{Call, Guest, Sandbox};
 use crate::grant::Isolation;
+use crate::quota::Volume;
 
 /// What came of a call.
 #[derive(Debug)]
@@ -19,11 +19,13 @@ pub struct Answer {
     /// What the guest answered, or why it did not.
     pub result: Result<Outcome, CallError>,
     /// What it printed.
-    pub stdout: Captured,
+    pub stdout: Vec<u8>,
     /// What it wrote to stderr.
-    pub stderr: Captured,
-    /// How many bytes it logged beyond what a call may log.
-    pub log_dropped: usize,
+    pub stderr: Vec<u8>,
+    /// How much it wrote of what it may.
+    pub written: Volume,
+    /// How many bytes more it wanted to write.
+    pub dropped: usize,
 }
 
 /// Calls a plugin, and keeps its instance from call to call for as long as the plugin is the same and answers, unless its
@@ -34,18 +36,20 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Has the plugin reconcile one object.
+    /// Has the plugin reconcile one object. Of what it writes beyond `may_write`, only the bytes are counted.
     ///
     /// If the future is dropped before it is done, the instance is gone, and the next call makes a new one.
-    pub async fn reconcile(&mut self, plugin: &Arc<Plugin>, request: Request<'_>) -> Answer {
+    pub async fn reconcile(&mut self, plugin: &Arc<Plugin>, request: Request<'_>, may_write: Volume) -> Answer {
         let kept = self.kept.take().filter(|instance| Arc::ptr_eq(&instance.plugin, plugin));
         let mut instance = kept.unwrap_or_else(|| Instance::new(plugin, request));
-        let result = instance.reconcile(request).await;
+        let result = instance.reconcile(request, may_write).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
-        let log_dropped = instance.sandbox.store.data().log_dropped();
+        let guest = instance.sandbox.store.data();
+        let written = Volume { output: stdout.cost, log: stderr.cost + guest.logged() };
+        let dropped = stdout.dropped + stderr.dropped + guest.log_dropped();
         let is_kept = plugin.grant.isolation == Isolation::Kept && instance.reconciler.is_some();
         self.kept = is_kept.then_some(instance);
-        Answer { result, stdout, stderr, log_dropped }
+        Answer { result, stdout: stdout.bytes, stderr: stderr.bytes, written, dropped }
     }
 
     /// Lets the instance go, and its memory with it. The next call makes a new one.
@@ -76,9 +80,9 @@ impl Instance {
         Self { plugin: Arc::clone(plugin), sandbox, reconciler: None }
     }
 
-    async fn reconcile(&mut self, request: Request<'_>) -> Result<Outcome, CallError> {
+    async fn reconcile(&mut self, request: Request<'_>, may_write: Volume) -> Result<Outcome, CallError> {
         let (target, id, reader) = (request.target.clone(), request.id, Arc::clone(request.reader));
-        self.sandbox.begin(Some(Call { target, id, reader }));
+        self.sandbox.begin(Some(Call { target, id, reader }), may_write);
         match &self.plugin.program {
             Program::Command(pre) => run(&mut self.sandbox, pre).await,
             Program::Reconciler(pre) => {
@@ -88,11 +92,20 @@ impl Instance {
                 };
                 let call = async |store: &mut _| reconciler.call_reconcile(store, request.into()).await;
                 let answer = self.sandbox.run(call).await?;
+                if let Ok(outcome) = &answer {
+                    check_number(outcome, self.plugin.limits.actions)?;
+                }
                 self.reconciler = Some(reconciler);
                 answer.map_err(Into::into)
             }
         }
     }
+}
+
+/// Refuses an answer that asks for more than it may.
+fn check_number(outcome: &Outcome, most: usize) -> Result<(), CallError> {
+    let found = outcome.actions.len() + outcome.children.as_ref().map_or(0, Vec::len);
+    if found > most { Err(CallError::Actions { found, most }) } else { Ok(()) }
 }
 
 /// Makes an instance of a reconciler and has it describe itself, which is where it takes in its settings.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,34 +13,65 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// Collects one stream of a guest, up to a limit past which bytes are counted and dropped.
 #[derive(Clone)]
 pub(super) struct Capture {
+    /// What a line counts beyond its bytes.
+    line_cost: usize,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
     limit: usize,
-    captured: Arc<Mutex<Captured>>,
+    captured: Captured,
 }
 
 /// What a guest wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Captured {
-    /// Up to the limit.
-    pub bytes: Vec<u8>,
+pub(super) struct Captured {
+    /// Up to the limit, and only whole lines if there was more.
+    pub(super) bytes: Vec<u8>,
+    /// What of the limit they take.
+    pub(super) cost: usize,
     /// How many bytes more there were.
-    pub dropped: usize,
+    pub(super) dropped: usize,
 }
 
 impl Capture {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, captured: Arc::default() }
+    pub(super) fn new(line_cost: usize) -> Self {
+        Self { line_cost, state: Arc::default() }
     }
 
-    /// What was captured since the last time.
+    /// Begins anew, with another limit.
+    pub(super) fn begin(&self, limit: usize) {
+        *self.lock() = State { limit, ..State::default() };
+    }
+
+    /// What was captured since the beginning.
     pub(super) fn take(&self) -> Captured {
-        std::mem::take(&mut *self.captured.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut captured = std::mem::take(&mut *self.lock()).captured;
+        if captured.dropped > 0 {
+            let whole = captured.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            captured.dropped += captured.bytes.len() - whole;
+            captured.bytes.truncate(whole);
+        }
+        captured
     }
 
     fn put(&self, bytes: &[u8]) {
-        let mut captured = self.captured.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = bytes.len().min(self.limit - captured.bytes.len());
-        captured.bytes.extend_from_slice(&bytes[..kept]);
-        captured.dropped += bytes.len() - kept;
+        let State { limit, captured } = &mut *self.lock();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let cost = line.len() + if line.ends_with(b"\n") { self.line_cost } else { 0 };
+            // After something is left out, nothing more is taken.
+            if captured.dropped > 0 || captured.cost + cost > *limit {
+                captured.dropped += line.len();
+            } else {
+                captured.bytes.extend_from_slice(line);
+                captured.cost += cost;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,14 +130,39 @@ impl AsyncWrite for Capture {
 mod tests {
     use super::*;
 
-    #[test]
-    fn past_the_limit_bytes_are_counted_and_dropped() {
-        let capture = Capture::new(4);
+    fn captured(limit: usize, line_cost: usize, writes: &[&'static str]) -> (String, usize) {
+        let capture = Capture::new(line_cost);
+        capture.begin(limit);
         let mut stream = capture.p2_stream();
-        stream.write("abc".into()).unwrap();
-        stream.write("defg".into()).unwrap();
-        assert_eq!(capture.take(), Captured { bytes: b"abcd".to_vec(), dropped: 3 });
-        stream.write("h".into()).unwrap();
-        assert_eq!(capture.take(), Captured { bytes: b"h".to_vec(), dropped: 0 });
+        for text in writes {
+            stream.write((*text).into()).unwrap();
+        }
+        let Captured { bytes, dropped, .. } = capture.take();
+        (String::from_utf8(bytes).unwrap(), dropped)
+    }
+
+    #[test]
+    fn past_the_limit_whole_lines_are_left_and_the_rest_is_counted() {
+        assert_eq!(captured(6, 0, &["a\nb", "c\n", "d"]), ("a\nbc\nd".into(), 0));
+        assert_eq!(captured(6, 0, &["a\nb", "c\n", "de"]), ("a\nbc\n".into(), 2));
+        assert_eq!(captured(6, 0, &["a\nb", "c\n", "d", "e"]), ("a\nbc\n".into(), 2));
+        assert_eq!(captured(6, 0, &["a\nbcdefgh\n", "c\n"]), ("a\n".into(), 10));
+        assert_eq!(captured(6, 0, &["abcdefgh", "\n"]), (String::new(), 9));
+    }
+
+    #[test]
+    fn lines_count_more_than_their_bytes_where_they_cost_more() {
+        assert_eq!(captured(6, 1, &["\n\n\n"]), ("\n\n\n".into(), 0));
+        assert_eq!(captured(6, 2, &["\n\n\n"]), ("\n\n".into(), 1));
+    }
+
+    #[test]
+    fn each_call_begins_anew() {
+        let capture = Capture::new(0);
+        for _ in 0..2 {
+            capture.begin(2);
+            capture.put(b"a\nb\n");
+            assert_eq!(capture.take(), Captured { bytes: b"a\n".to_vec(), cost: 2, dropped: 2 });
+        }
     }
 }

@@ -9,6 +9,12 @@ use wasmtime::{Config, EngineWeak};
 use super::bindings::Reconciler;
 use super::sandbox::{Guest, TICK};
 
+/// The stack of a guest, in bytes: a recursion that goes deeper traps.
+const GUEST_STACK: usize = 512 << 10;
+
+/// What the host has on the same stack for its own functions that a guest calls, in bytes.
+const HOST_STACK: usize = 1536 << 10;
+
 /// The engine and the imports, made once.
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
@@ -20,6 +26,7 @@ impl Engine {
     pub fn new() -> anyhow::Result<Self> {
         let mut config = Config::new();
         config.epoch_interruption(true);
+        config.max_wasm_stack(GUEST_STACK).async_stack_size(GUEST_STACK + HOST_STACK);
         let wasmtime = wasmtime::Engine::new(&config).map_err(anyhow::Error::from).context("WebAssembly engine")?;
 
         let mut linker = Linker::new(&wasmtime);

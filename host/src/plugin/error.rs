@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use indicatif::HumanBytes;
+
 use super::bindings::oarlock::plugin::types;
 
 /// Why a call failed.
@@ -31,6 +33,19 @@ pub enum CallError {
     /// The guest trapped after it was refused memory.
     #[error("it needs more than the {} MiB of memory that a plugin may use (--memory, or limits in its grant file)", .0 >> 20)]
     Memory(usize),
+    /// The guest answered, or passed to an import, more than it may.
+    #[error("it answers or passes to the host more than {} at a time (answer, among limits in its grant file)", HumanBytes(*.0 as u64))]
+    Answer(usize),
+    /// The guest answered more actions and children than it may.
+    #[error(
+        "it answers {found} actions and children, and may {most} (actions, among limits in its grant file); nothing of it was done"
+    )]
+    Actions {
+        /// How many.
+        found: usize,
+        /// How many it may.
+        most: usize,
+    },
 }
 
 impl CallError {

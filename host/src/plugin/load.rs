@@ -17,11 +17,13 @@ use super::bindings::oarlock::plugin::types::{Description, Watch};
 use super::call;
 use super::engine::Engine;
 use super::error::CallError;
+use super::limits::Limits;
 use super::program::{Plugin, Program};
-use super::sandbox::{Limits, Sandbox};
+use super::sandbox::Sandbox;
 use crate::digest::Digest;
 use crate::grant::Grant;
 use crate::object::Gvk;
+use crate::quota::Volume;
 use crate::selector::Selection;
 
 /// What turns files into plugins.
@@ -69,6 +71,9 @@ pub enum LoadError {
     /// It describes a watch with a selector that is none.
     #[error("it describes a watch of {0} that cannot be: {1}")]
     Watch(String, String),
+    /// It describes more watches than a plugin may.
+    #[error("it describes {0} watches, and a plugin may have {MAX_WATCHES}")]
+    TooManyWatches(usize),
     /// It would never be called.
     #[error("it describes no watches, so that it would never be called; describe one, or name one in the grant file")]
     NoWatches,
@@ -84,6 +89,9 @@ pub enum LoadError {
         reason: String,
     },
 }
+
+/// How many watches a plugin may describe: each is a connection to the API server, and a cache of all that it selects.
+const MAX_WATCHES: usize = 100;
 
 fn indented(lines: &str) -> String {
     lines.lines().flat_map(|line| ["\n  ", line]).collect()
@@ -109,13 +117,10 @@ impl Loader {
             let program = tokio::task::spawn_blocking(move || loader.link(&bytes, &digest)).await;
             // It fails if compiling panics.
             let program = program.map_err(|_| LoadError::Panicked)??;
-            let limits = Limits {
-                cpu: grant.limits.cpu.unwrap_or(self.limits.cpu),
-                wall: grant.limits.wall.unwrap_or(self.limits.wall),
-                memory: grant.limits.memory.unwrap_or(self.limits.memory),
-            };
+            let limits = self.limits.overridden(&grant.limits);
             let sandbox = Sandbox::new(&self.engine.wasmtime, &name, limits, &[&name], "");
-            let Described { watches, owns, finalizer } = describe(sandbox, &program, grant.settings.as_deref()).await?;
+            let Described { watches, owns, finalizer } =
+                describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
             let watches = grant.watches.clone().unwrap_or(watches);
             if watches.is_empty() {
                 return Err(LoadError::NoWatches);
@@ -174,18 +179,27 @@ struct Described {
 }
 
 /// Starts a reconciler once to see that it does, and for what it says of itself.
-async fn describe(mut sandbox: Sandbox, program: &Program, settings: Option<&str>) -> Result<Described, LoadError> {
+async fn describe(
+    mut sandbox: Sandbox,
+    program: &Program,
+    settings: Option<&str>,
+    may_write: Volume,
+) -> Result<Described, LoadError> {
     // There is nothing of a command that can be run but all of it.
     let Program::Reconciler(pre) = program else {
         let watches = vec![Selection::all(Gvk::replica_set())];
         return Ok(Described { watches, ..Described::default() });
     };
-    sandbox.begin(None);
+    sandbox.begin(None, may_write);
     let started = call::start(&mut sandbox, pre, settings).await;
     let (_, Description { watches, owns, finalizer, .. }) = started.map_err(|error| LoadError::Start {
         error,
         stderr: String::from_utf8_lossy(&sandbox.stderr.take().bytes).into_owned(),
     })?;
+    let number = watches.len() + owns.len();
+    if number > MAX_WATCHES {
+        return Err(LoadError::TooManyWatches(number));
+    }
     let selections = |watches: Vec<Watch>| {
         let selection = |watch: Watch| {
             let named = |reason| LoadError::Watch(format!("{} {}", watch.api_version, watch.kind), reason);

@@ -8,7 +8,8 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::ReconcilerPre;
 use super::engine::Engine;
-use super::sandbox::{Guest, Limits, Sandbox};
+use super::limits::Limits;
+use super::sandbox::{Guest, Sandbox};
 use crate::digest::Digest;
 use crate::grant::Grant;
 use crate::object::Gvk;
@@ -28,7 +29,7 @@ pub struct Plugin {
     pub owns: Vec<Selection>,
     /// The finalizer that it needs on the objects that it is called for.
     pub finalizer: Option<Box<str>>,
-    /// What a call may use.
+    /// What it may use.
     pub limits: Limits,
     pub(super) program: Program,
     pub(super) engine: Arc<Engine>,

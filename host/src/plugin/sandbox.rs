@@ -11,37 +11,30 @@ use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView
 
 use super::capture::Capture;
 use super::error::CallError;
+use super::limits::Limits;
 use super::reader::Reader;
 use super::request::ReconcileId;
 use crate::object::ObjectRef;
+use crate::quota::Volume;
 
 /// The length of an epoch: how long a guest runs before it lets others run, and the unit in which its time is counted.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// How much of what a call prints is kept, in bytes.
-const STDOUT_LIMIT: usize = 1 << 20;
-/// How much of what a call writes to stderr is kept, in bytes.
-const STDERR_LIMIT: usize = 64 << 10;
-
-/// How much a call may log, in bytes.
-const LOG_LIMIT: usize = 64 << 10;
-
-/// How much a line of the log counts beyond its bytes.
+/// How much a line of the log counts beyond its bytes: about what the host writes with it.
 const LOG_LINE: usize = 100;
 
 /// How many handles of the host, such as streams, a guest may hold.
 const MAX_RESOURCES: usize = 1024;
 
-/// What a call may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How long the guest may run, the time in which others run left out.
-    pub cpu: Duration,
-    /// How long the call may take in all.
-    pub wall: Duration,
-    /// Bytes of all memories and tables of the instance together.
-    pub memory: usize,
-}
+/// How many random bytes a guest may ask for at a time.
+const MAX_RANDOM: u64 = 64 << 10;
+
+/// How many instances of core modules and how many tables a component may be made of. Components of interpreted languages
+/// have dozens.
+const MAX_PARTS: usize = 1000;
+
+/// How many memories: each takes address space and mappings of which the host has only so many, however small it is.
+const MAX_MEMORIES: usize = 32;
 
 /// The store of one instance, and what the instance writes to.
 pub(super) struct Sandbox {
@@ -55,7 +48,7 @@ pub(super) struct Sandbox {
 impl Sandbox {
     /// A sandbox without files, network or environment; the clocks and randomness work.
     pub(super) fn new(engine: &Engine, plugin: &Arc<str>, limits: Limits, arguments: &[&str], stdin: &str) -> Self {
-        let (stdout, stderr) = (Capture::new(STDOUT_LIMIT), Capture::new(STDERR_LIMIT));
+        let (stdout, stderr) = (Capture::new(0), Capture::new(LOG_LINE));
         let wasi = WasiCtxBuilder::new()
             .args(arguments)
             .stdin(MemoryInputPipe::new(stdin.to_owned()))
@@ -63,6 +56,7 @@ impl Sandbox {
             .stderr(stderr.clone())
             .allow_tcp(false)
             .allow_udp(false)
+            .max_random_size(MAX_RANDOM)
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
@@ -74,10 +68,11 @@ impl Sandbox {
             memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
             ticks_left: 0,
             logged: 0,
+            may_log: 0,
         };
         let mut store = Store::new(engine, guest);
-        // What a guest passes to the host in one call is copied, and is bounded like what it holds itself.
-        store.set_hostcall_fuel(limits.memory);
+        // In bytes of the host's memory, of what a guest answers or passes to an import.
+        store.set_hostcall_fuel(limits.answer);
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| {
             let guest = context.data_mut();
@@ -92,14 +87,17 @@ impl Sandbox {
         Self { store, stdout, stderr, limits, deadline: Instant::now() }
     }
 
-    /// Begins a call: what runs from now on has the time that a call may take.
-    pub(super) fn begin(&mut self, call: Option<Call>) {
+    /// Begins a call: what runs from now on has the time that a call may take, and may write so much.
+    pub(super) fn begin(&mut self, call: Option<Call>, may_write: Volume) {
         self.deadline = Instant::now() + self.limits.wall;
         let guest = self.store.data_mut();
         guest.call = call;
         guest.logged = 0;
+        guest.may_log = may_write.log;
         guest.memory.refused = false;
         guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
+        self.stdout.begin(may_write.output);
+        self.stderr.begin(may_write.log);
     }
 
     /// Runs a part of the call in the sandbox, within the limits.
@@ -124,11 +122,16 @@ impl Sandbox {
             CallError::CpuTime(self.limits.cpu)
         } else if self.store.data().memory.refused {
             CallError::Memory(self.limits.memory)
+        } else if error.root_cause().to_string().contains(OUT_OF_HOSTCALL_FUEL) {
+            CallError::Answer(self.limits.answer)
         } else {
             CallError::Trap(error.root_cause().to_string())
         }
     }
 }
+
+/// How wasmtime says that a guest passes too much to the host. It has no public type for that.
+const OUT_OF_HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// A call that a guest is in.
 pub(super) struct Call {
@@ -146,20 +149,32 @@ pub(super) struct Guest {
     table: ResourceTable,
     memory: MemoryLimit,
     ticks_left: u64,
-    /// Bytes of what it logged in this call.
+    /// Bytes of what it logged in this call, or wanted to.
     logged: usize,
+    /// Bytes that it may log in this call.
+    may_log: usize,
 }
 
 impl Guest {
     /// Whether the guest may log one more line in this call.
     pub(super) fn may_log(&mut self, line: &str) -> bool {
         self.logged = self.logged.saturating_add(line.len() + LOG_LINE);
-        self.logged <= LOG_LIMIT
+        self.logged <= self.may_log
     }
 
     /// How many bytes the guest logged in this call beyond what it may.
     pub(super) fn log_dropped(&self) -> usize {
-        self.logged.saturating_sub(LOG_LIMIT)
+        self.logged.saturating_sub(self.may_log)
+    }
+
+    /// How many bytes the guest logged in this call.
+    pub(super) fn logged(&self) -> usize {
+        self.logged.min(self.may_log)
+    }
+
+    /// How many bytes a read may return: what does not fit in the guest need not be copied for it.
+    pub(super) fn may_read(&self) -> usize {
+        self.memory.limit
     }
 }
 
@@ -196,5 +211,17 @@ impl ResourceLimiter for MemoryLimit {
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.grow(current * size_of::<usize>(), desired.saturating_mul(size_of::<usize>())))
+    }
+
+    fn instances(&self) -> usize {
+        MAX_PARTS
+    }
+
+    fn tables(&self) -> usize {
+        MAX_PARTS
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
     }
 }

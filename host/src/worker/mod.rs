@@ -22,7 +22,7 @@ use crate::health::{InFlight, Pulse, Waits};
 use crate::hot_loop::Heat;
 use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
 use crate::output::Output;
-use crate::plugin::{Answer, CallError, Caller, Captured, Outcome, Plugin, Reader, ReconcileId, Request, Undone};
+use crate::plugin::{Answer, CallError, Caller, Outcome, Plugin, Reader, ReconcileId, Request, Undone};
 use crate::queue::End;
 use crate::reader::CallReader;
 use crate::selector::Scope;
@@ -233,10 +233,19 @@ impl Workshop {
         });
         let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
+        let quota = || controller.quota.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_write = quota().left(plugin.limits.writing, Instant::now());
         pulse.begin(target, "the call", plugin.limits.wall, Instant::now());
-        let Answer { result, stdout, stderr, log_dropped } = caller.reconcile(&plugin, request).await;
+        let Answer { result, stdout, stderr, written, dropped } = caller.reconcile(&plugin, request, may_write).await;
         pulse.begin(target, "what it printed", STEP_TIME, Instant::now());
-        self.pass_on(&plugin.name, request, stdout, &stderr, log_dropped).await;
+        if let Some(dropped) = quota().spend(written, dropped, Instant::now()) {
+            tracing::warn!(
+                plugin = &*plugin.name,
+                "it writes too much: {dropped} bytes are left out, of the call for {target} and others before it since this \
+                 was said last (output and log, among limits in its grant file)"
+            );
+        }
+        self.pass_on(&plugin.name, request, stdout, &stderr).await;
         if let Some(denied) = reads.denied() {
             return Err(denied.into());
         }
@@ -278,23 +287,12 @@ impl Workshop {
     }
 
     /// Prints what the guest printed, and logs what it wrote to stderr.
-    async fn pass_on(
-        &self,
-        plugin: &str,
-        request: Request<'_>,
-        stdout: Captured,
-        stderr: &Captured,
-        log_dropped: usize,
-    ) {
+    async fn pass_on(&self, plugin: &str, request: Request<'_>, stdout: Vec<u8>, stderr: &[u8]) {
         let (kind, object, id) = (request.target.gvk.kind(), &request.target.key, request.id);
-        for line in String::from_utf8_lossy(&stderr.bytes).lines() {
+        for line in String::from_utf8_lossy(stderr).lines() {
             tracing::warn!(plugin, kind, %object, reconcile_id = %id, "stderr: {line}");
         }
-        let dropped = stdout.dropped + stderr.dropped + log_dropped;
-        if dropped > 0 {
-            tracing::warn!(plugin, kind, %object, reconcile_id = %id, "it wrote too much: {dropped} bytes are left out");
-        }
-        self.output.print(stdout.bytes).await;
+        self.output.print(stdout).await;
     }
 
     /// What comes of how a reconcile ended.

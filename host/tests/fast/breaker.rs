@@ -379,7 +379,7 @@ async fn a_panic_of_the_host_in_the_calls_of_one_plugin_is_the_matter_of_that_pl
         source: Source::Manifests { path: place.manifests.clone(), output: None },
         scope: Scope::default(),
         plugins: place.plugins.clone(),
-        limits: Limits { cpu: Duration::from_secs(1), wall: Duration::MAX / 2, memory: 64 << 20 },
+        limits: Limits { cpu: Duration::from_secs(1), wall: Duration::MAX / 2, ..Limits::default() },
         timing: Timing { debounce: Duration::from_millis(10), poll: Duration::ZERO },
         cache: None,
         once: false,

@@ -1,7 +1,9 @@
 //! What a guest may use, and that it gets no more.
 
+use serde_json::json;
+
 use crate::support::host::Workplace;
-use crate::support::{plugins, probe};
+use crate::support::{asking, config_map, plugins, probe};
 
 /// Has the probe called for `a` and then, when there was nothing to do for the host, for `b`.
 fn calls_one_after_the_other(grant: &str, args: &[&str]) -> (String, String) {
@@ -36,4 +38,121 @@ fn an_instance_that_is_not_called_is_let_go_and_comes_back_with_the_next_call() 
 fn in_isolation_each_call_has_an_instance_of_its_own() {
     let (first, second) = calls_one_after_the_other("isolation: fresh\n", &[]);
     assert_eq!((&*first, &*second), ("call 1 of the instance", "call 1 of the instance"));
+}
+
+/// Runs the probe once on such an object, and returns how the reconcile failed.
+fn failure(mode: &str, grant: &str) -> String {
+    let place = Workplace::new();
+    place.grant("probe", grant);
+    place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", mode));
+    let finished = place.run_once(&[]);
+    finished.log("reconcile failed")["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_call_prints_too_much_is_left_out_in_whole_lines() {
+    let place = Workplace::new();
+    place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "long-line"));
+    let finished = place.run_once(&[]);
+    assert_eq!(finished.stdout, ["version-0001 default/a long-line attempt 0", "before it"]);
+    finished.log(&format!("it writes too much: {} bytes are left out", 2 << 20));
+}
+
+#[test]
+fn what_a_call_logs_too_much_is_left_out_and_told_once() {
+    let place = Workplace::new();
+    place.plugin("probe", &plugins::probe(1));
+    for name in ["a", "b", "c"] {
+        place.object(&probe(name, "flood-log"));
+    }
+    let finished = place.run_once(&[]);
+    let messages = finished.messages();
+    let count = |what: &str| messages.iter().filter(|line| line.contains(what)).count();
+    // 64 KiB each of stderr and of the log, with 100 bytes a line for what the host adds.
+    let lines = 3 * ((64 << 10) / 1124);
+    assert!((lines - 3..=lines).contains(&count("stderr: xxx")), "{} on stderr", count("stderr: xxx"));
+    let logged = count("xxx") - count("stderr: xxx");
+    assert!((lines - 3..=lines).contains(&logged), "{logged} in the log");
+    assert_eq!(count("it writes too much"), 1);
+}
+
+#[test]
+fn many_calls_that_print_little_are_cut_off_too() {
+    let place = Workplace::new();
+    place.grant("probe", "limits: {output: 100}\n");
+    place.plugin("probe", &plugins::probe(1));
+    for index in 0..400 {
+        place.object(&probe(&format!("a{index:03}"), "-"));
+    }
+    let finished = place.run_once(&[]);
+    // A hundred times what a call may print, and what is added in a few seconds; each prints 39 bytes.
+    assert!((250..390).contains(&finished.stdout.len()), "{} lines", finished.stdout.len());
+    assert!(finished.stdout.iter().all(|line| line.ends_with("attempt 0")), "{finished}");
+    finished.log("it writes too much");
+}
+
+#[test]
+fn a_call_may_ask_for_so_many_actions() {
+    let error = failure("many-actions", "");
+    assert!(error.contains("it answers 20000 actions and children, and may 1000 (actions, among limits"), "{error}");
+    let error = failure("many-actions", "limits: {actions: 20000}\n");
+    assert!(error.contains("verbs: [event]"), "they are looked at, and not granted: {error}");
+}
+
+#[test]
+fn a_call_may_answer_so_much() {
+    let error = failure("huge-action", "");
+    assert!(error.contains("it answers or passes to the host more than 4.00 MiB at a time (answer, among"), "{error}");
+    let error = failure("huge-action", "limits: {answer: 17Mi}\n");
+    assert!(error.contains("action 1 that the plugin answered is wrong: no JSON object"), "{error}");
+}
+
+#[test]
+fn json_that_is_nested_too_deep_is_wrong_and_no_more() {
+    let error = failure("nested", "");
+    assert!(error.contains("no JSON object: recursion limit exceeded"), "{error}");
+}
+
+#[test]
+fn recursion_ends_with_the_stack_of_the_guest() {
+    let error = failure("recurse", "");
+    assert!(error.contains("it trapped: wasm trap: call stack exhausted"), "{error}");
+}
+
+#[test]
+fn what_a_read_returns_has_to_fit_in_the_guest() {
+    let place = Workplace::new();
+    place.grant(
+        "probe",
+        "limits: {memory: 4Mi}\ngrants:\n- {apiVersion: v1, kinds: [ConfigMap], verbs: [list], namespaces: ['*']}\n",
+    );
+    place.plugin("probe", &plugins::probe(1));
+    for name in ["one", "two", "three", "four", "five"] {
+        place.object(&config_map("default", name, &json!({"value": "x".repeat(1 << 20)})));
+    }
+    place.object(&asking("a", &json!([{"list": {"apiVersion": "v1", "kind": "ConfigMap"}}])));
+    let finished = place.run_once(&[]);
+    finished.log("these are 5 objects of 5.00 MiB, more than the 4.00 MiB of memory that the plugin may use");
+}
+
+#[test]
+fn a_module_has_no_more_memories_than_the_host_has_room_for() {
+    let place = Workplace::new();
+    let memories = "(memory 0)".repeat(40);
+    let module = format!("(module (memory (export \"memory\") 1) {memories} (func (export \"_start\")))");
+    place.plugin("memories", &wat::parse_str(module).unwrap());
+    place.object(&probe("a", "-"));
+    let finished = place.run_once(&[]);
+    finished.log("resource limit exceeded: memory count too high at 41");
+}
+
+#[test]
+fn a_plugin_describes_so_many_watches() {
+    let place = Workplace::new();
+    place.grant("probe", "settings: {owns_more: 100}\n");
+    place.plugin("probe", &plugins::probe(1));
+    let finished = place.run_once(&[]);
+    finished.log("is refused, there is no other version of it: it describes 101 watches, and a plugin may have 100");
 }

@@ -494,7 +494,7 @@ async fn a_plugin_whose_loading_panics_is_refused_like_any_other() {
     let folder = tempfile::tempdir().unwrap();
     write_whole(&folder.path().join("probe.wasm"), &plugins::probe(1));
     // A time that no clock can hold, which the command line does not let through.
-    let limits = Limits { cpu: Duration::from_secs(1), wall: Duration::MAX, memory: 64 << 20 };
+    let limits = Limits { wall: Duration::MAX, ..Limits::default() };
     let loader = Loader::new(Engine::new().unwrap(), AotCache::off(), limits);
     let timing = Timing { debounce: Duration::from_millis(100), poll: Duration::ZERO };
     let (sender, mut changes) = tokio::sync::mpsc::channel(16);

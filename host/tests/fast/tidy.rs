@@ -89,6 +89,7 @@ fn the_pure_middle_does_no_io_and_reads_no_clock() {
         "probation.rs",
         "queue/mod.rs",
         "rbac.rs",
+        "quota.rs",
         "reads.rs",
         "rights.rs",
         "selector/",
@@ -96,6 +97,7 @@ fn the_pure_middle_does_no_io_and_reads_no_clock() {
         "source/manifests/kinds.rs",
         "source/manifests/merge.rs",
         "source/manifests/parse.rs",
+        "source/manifests/patch.rs",
         "source/manifests/store.rs",
         "text.rs",
     ];

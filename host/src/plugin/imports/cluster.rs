@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use indicatif::HumanBytes;
+
 use super::super::bindings::oarlock::plugin::cluster::{Host, Json, ObjectRef, Watch};
 use super::super::reader::Reader;
 use super::super::sandbox::Guest;
 use crate::names;
-use crate::object::{self, Gvk, ObjectKey};
+use crate::object::{self, Gvk, Object, ObjectKey};
 use crate::selector::Selection;
 
 impl Host for Guest {
@@ -15,11 +17,13 @@ impl Host for Guest {
         let gvk = Gvk::new(&target.api_version, &target.kind);
         let key = ObjectKey::new(target.namespace.as_deref(), &target.name);
         let found = self.reader()?.get(object::ObjectRef { gvk, key }).await?;
+        self.check_size(found.as_slice())?;
         Ok(found.map(|object| object.json.to_string()))
     }
 
     async fn list(&mut self, selection: Watch) -> Result<Vec<Json>, String> {
         let found = self.reader()?.list(Selection::try_from(&selection)?).await?;
+        self.check_size(&found)?;
         Ok(found.iter().map(|object| object.json.to_string()).collect())
     }
 }
@@ -28,6 +32,19 @@ impl Guest {
     fn reader(&self) -> Result<Arc<dyn Reader>, String> {
         let call = self.call.as_ref().ok_or("the cluster can be read in `reconcile` only")?;
         Ok(Arc::clone(&call.reader))
+    }
+
+    /// Refuses what the guest has no room for, before it is copied.
+    fn check_size(&self, found: &[Arc<Object>]) -> Result<(), String> {
+        let size: usize = found.iter().map(|object| object.json.len()).sum();
+        if size <= self.may_read() {
+            return Ok(());
+        }
+        let (count, size, most) = (found.len(), HumanBytes(size as u64), HumanBytes(self.may_read() as u64));
+        Err(format!(
+            "these are {count} objects of {size}, more than the {most} of memory that the plugin may use (--memory, or \
+             limits in its grant file); select fewer"
+        ))
     }
 }
 

@@ -10,6 +10,7 @@ mod kinds;
 mod merge;
 mod output;
 mod parse;
+mod patch;
 mod store;
 
 use std::collections::btree_map::Entry;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{KEPT, differ, items, metadata, metadata_mut, part_of, restore, text, tidy};
 use super::merge::{Conflict, merge, release};
+use super::patch::patch_json;
 use crate::object::{ObjectRef, Part};
 
 /// The field manager of what is in files.
@@ -179,7 +180,7 @@ impl Store {
         let mut object = Value::Object(draft.object.clone());
         match patch {
             Patch::Merge(patch) => json_patch::merge(&mut object, &patch),
-            Patch::Json(patch) => json_patch::patch(&mut object, &patch)
+            Patch::Json(patch) => patch_json(&mut object, &patch)
                 .map_err(|error| StoreError::Invalid(format!("{key} cannot be patched: {error}")))?,
         }
         let Value::Object(mut after) = object else {

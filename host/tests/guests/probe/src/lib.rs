@@ -2,16 +2,17 @@
 //! what the annotation `probe` says.
 
 mod ask;
+mod excess;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oarlock_sdk::{
-    Action, Description, Event, Failure, Object, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log,
-    reconciler,
+    Action, Description, Failure, Object, ObjectRef, Outcome, Request, Value, Watch, cluster, json, log, reconciler,
 };
 use serde::Deserialize;
 
@@ -22,6 +23,8 @@ struct Settings {
     finalizer: Option<String>,
     /// A kind of v1 to own.
     owns: Option<String>,
+    /// How many kinds more to own.
+    owns_more: u32,
     /// Stands for `VALUE` in what the annotation `ask` says.
     value: String,
 }
@@ -55,9 +58,10 @@ fn describe(settings: Option<&str>) -> Result<Description, String> {
     }
     let replica_sets = Watch::all("apps/v1", "ReplicaSet");
     let mut description = Description::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), vec![replica_sets]);
-    let Settings { finalizer, owns, .. } = SETTINGS.get_or_init(Settings::default);
+    let Settings { finalizer, owns, owns_more, .. } = SETTINGS.get_or_init(Settings::default);
     description.finalizer.clone_from(finalizer);
     description.owns.extend(owns.iter().map(|kind| Watch::all("v1", kind)));
+    description.owns.extend((0..*owns_more).map(|number| Watch::all("v1", format!("Kind{number}"))));
     Ok(description)
 }
 
@@ -80,13 +84,6 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         Some("loop") => loop {
             black_box(0);
         },
-        Some("memory") => {
-            let mut memory: Vec<Vec<u8>> = Vec::new();
-            loop {
-                memory.push(vec![1; 1 << 20]);
-            }
-        }
-        Some("recurse") => println!("{}", recurse(0)),
         Some("trap") => std::process::abort(),
         Some(mode) if mode.strip_prefix("trap-in ") == Some(black_box(VERSION)) => std::process::abort(),
         Some("panic") => panic!("as asked"),
@@ -140,42 +137,18 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
             let (variables, folder) = (std::env::vars().count(), std::fs::read_dir("/").is_ok());
             let network = std::net::TcpStream::connect("127.0.0.1:1").map_err(|error| error.kind());
             println!("variables: {variables}, folder: {folder}, network: {network:?}");
+            let (then, now) = (Instant::now(), SystemTime::now());
+            thread::sleep(Duration::from_millis(1));
+            let clock = then.elapsed() >= Duration::from_millis(1) && now > UNIX_EPOCH + Duration::from_hours(24 * 365);
+            let random = RandomState::new().hash_one(0) != RandomState::new().hash_one(0);
+            println!("clock: {clock}, random: {random}");
         }
         Some("mirror") => return mirror(target, object),
         Some("partial") => print!("no line feed"),
-        Some("flood") => {
-            let line = "x".repeat(1023);
-            (0..2048).for_each(|_| println!("{line}"));
-        }
-        Some("flood-log") => {
-            let line = "x".repeat(1023);
-            (0..1024).for_each(|_| log::info(&line));
-            (0..1024).for_each(|_| eprintln!("{line}"));
-        }
-        Some("long-line") => {
-            println!("before it");
-            print!("{}", "x".repeat(2 << 20));
-        }
-        Some("many-actions") => {
-            let event =
-                |number: u32| Action::Event(Event { reason: "Again".into(), note: number.to_string(), warning: false });
-            return Ok((0..20_000).map(event).fold(Outcome::done(), Outcome::action));
-        }
-        Some("huge-action") => return Ok(Outcome::done().action(Action::Apply(" ".repeat(16 << 20)))),
-        Some("nested") => {
-            let depth = 500_000;
-            let body = "[".repeat(depth) + &"]".repeat(depth);
-            return Ok(Outcome::done().action(Action::Apply(format!(r#"{{"data":{body}}}"#))));
-        }
-        _ => {}
+        Some(mode) => return Ok(excess::of(mode)),
+        None => {}
     }
     Ok(Outcome::done())
-}
-
-/// Calls itself until the stack ends.
-#[allow(unconditional_recursion, reason = "that is what is tested")]
-fn recurse(depth: u64) -> u64 {
-    recurse(std::hint::black_box(depth) + 1) + 1
 }
 
 /// Copies `data.value` of a ConfigMap to `data.seen`, where it is another, and says by whose settings it did so.
