@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cluster::ClusterOptions;
 use crate::folder::Timing;
 use crate::leader::ElectionOptions;
-use crate::plugin::Limits;
+use crate::plugin::{Compiler, Limits};
 use crate::selector::Scope;
 
 /// What the host is to do.
@@ -19,6 +19,8 @@ pub struct Config {
     pub scope: Scope,
     /// The folder with the plugins.
     pub plugins: PathBuf,
+    /// Where plugins are compiled.
+    pub compiler: Compiler,
     /// What a plugin may use.
     pub limits: Limits,
     /// How long an instance is kept without being called.

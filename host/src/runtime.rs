@@ -87,7 +87,7 @@ pub async fn run(
 
     // ... which come from their folder.
     let cache = config.cache.as_deref().map_or_else(AotCache::off, AotCache::in_folder);
-    let loader = Loader::new(Engine::new()?, cache, config.limits);
+    let loader = Loader::new(Engine::new()?, config.compiler, cache, config.limits);
     // Run once, a file is given no time to become whole.
     let grace = if config.once { Duration::ZERO } else { BROKEN_GRACE };
     let (sender, changes) = mpsc::channel(16);

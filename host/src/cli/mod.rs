@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::plugin;
+
 /// A Kubernetes controller host whose controllers are WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -20,6 +22,12 @@ struct Cli {
 enum Command {
     Run(Box<run::Args>),
     Rbac(rbac::Args),
+    /// Compile a plugin, as the child of a host.
+    #[command(hide = true)]
+    CompilePlugin {
+        /// The processor time that it may take.
+        cpu_seconds: u64,
+    },
 }
 
 /// Does what the command line says. Wrong usage ends the process with code 2.
@@ -27,5 +35,6 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => args.run(),
         Command::Rbac(args) => args.run(),
+        Command::CompilePlugin { cpu_seconds } => plugin::compile_stdin(cpu_seconds),
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::folder::Timing;
 use crate::object::{Gvk, Kind};
-use crate::plugin::{AotCache, Change, Engine, Limits, Loader, Plugin, Reload};
+use crate::plugin::{AotCache, Change, Compiler, Engine, Limits, Loader, Plugin, Reload};
 use crate::rbac::{self, Need};
 use crate::rights;
 use crate::selector::{LabelSelector, Scope};
@@ -119,7 +119,7 @@ async fn load(folder: &Path) -> anyhow::Result<Vec<Arc<Plugin>>> {
     if !folder.is_dir() {
         bail!("there is no plugin folder {} (--plugins)", folder.display());
     }
-    let loader = Loader::new(Engine::new()?, AotCache::off(), Limits::default());
+    let loader = Loader::new(Engine::new()?, Compiler::Child, AotCache::off(), Limits::default());
     let (sender, mut changes) = mpsc::channel(16);
     let timing = Timing { debounce: Duration::ZERO, poll: Duration::ZERO };
     // Nothing is called here, and so nothing rolled back.

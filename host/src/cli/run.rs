@@ -14,7 +14,7 @@ use crate::cluster::ClusterOptions;
 use crate::config::{Config, Election, Source};
 use crate::folder::Timing;
 use crate::leader::ElectionOptions;
-use crate::plugin::Limits;
+use crate::plugin::{Compiler, Limits};
 use crate::progress::ProgressLine;
 use crate::runtime;
 use crate::selector::{LabelSelector, Scope};
@@ -206,6 +206,7 @@ impl Args {
             },
             scope: Scope { namespace: self.namespace.map(Into::into), labels: self.selector },
             plugins: self.plugins,
+            compiler: Compiler::Child,
             limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory, ..Limits::default() },
             keep_idle: self.keep_idle,
             timing: Timing { debounce: self.debounce, poll: self.poll_interval },

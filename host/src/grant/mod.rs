@@ -82,6 +82,10 @@ pub struct LimitOverrides {
     pub answer: Option<usize>,
     /// How many actions and children a call may answer.
     pub actions: Option<usize>,
+    /// The size of the plugin's file, in bytes.
+    pub wasm: Option<usize>,
+    /// The time that compiling it takes.
+    pub compile: Option<Duration>,
 }
 
 /// What can be done to an object.

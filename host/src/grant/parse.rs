@@ -160,7 +160,7 @@ impl Node {
     }
 
     fn limits(self, key: &Key) -> Result<LimitOverrides> {
-        const FIELDS: [&str; 7] = ["cpu", "wall", "memory", "output", "log", "answer", "actions"];
+        const FIELDS: [&str; 9] = ["cpu", "wall", "memory", "output", "log", "answer", "actions", "wasm", "compile"];
         let mut limits = LimitOverrides::default();
         if self.is_null() {
             return Ok(limits);
@@ -176,6 +176,8 @@ impl Node {
                 "output" => limits.output = Some(node.bytes(&key)?),
                 "log" => limits.log = Some(node.bytes(&key)?),
                 "answer" => limits.answer = Some(node.bytes(&key)?),
+                "wasm" => limits.wasm = Some(node.bytes(&key)?),
+                "compile" => limits.compile = Some(node.time(&key, positive_duration)?),
                 "actions" => limits.actions = Some(node.whole_number(&key, MOST_ACTIONS)?),
                 _ => return Err(unknown("field", &key.name, key.line, &FIELDS)),
             }
@@ -242,7 +244,7 @@ mode: shadow
 isolation: fresh
 concurrency: 2
 resync: 10m
-limits: {cpu: 500ms, wall: 5s, memory: 64Mi, output: 2Mi, log: 1Ki, answer: 8Mi, actions: 9}
+limits: {cpu: 500ms, wall: 5s, memory: 64Mi, output: 2Mi, log: 1Ki, answer: 8Mi, actions: 9, wasm: 1Mi, compile: 9s}
 settings:
   any: [json, 1]
 watches:
@@ -282,6 +284,8 @@ grants:
                 log: Some(1 << 10),
                 answer: Some(8 << 20),
                 actions: Some(9),
+                wasm: Some(1 << 20),
+                compile: Some(Duration::from_secs(9)),
             },
             settings: Some(r#"{"any":["json",1]}"#.into()),
             watches: Some(vec![

@@ -53,11 +53,10 @@ impl AotCache {
             Ok(None) => return None,
             Err(error) => Err(error.to_string()),
             Ok(Some(file)) => match file.split_first_chunk::<32>() {
+                // The code is what this program or another of this user wrote with `put`: its digest is right, and nobody
+                // else can write in the folder, nor to the file.
                 Some((digest, code)) if digest == Digest::of(code).as_bytes() => {
-                    // SAFETY: the code is what this program or another of this user wrote with `put`: its digest is
-                    // right, and nobody else can write in the folder, nor to the file.
-                    #[allow(unsafe_code, reason = "wasmtime cannot tell by itself that the code is its own")]
-                    unsafe { Component::deserialize(engine, code) }.map_err(|error| error.to_string())
+                    deserialize(engine, code).map_err(|error| error.to_string())
                 }
                 _ => Err("its digest does not match".to_owned()),
             },
@@ -71,14 +70,18 @@ impl AotCache {
             .ok()
     }
 
+    /// Takes code that the compiler made of the plugin with these bytes, and keeps it.
+    pub(super) fn take_in(&self, engine: &Engine, plugin: &Digest, code: &[u8]) -> wasmtime::Result<Component> {
+        let component = deserialize(engine, code)?;
+        self.put(engine, plugin, code);
+        Ok(component)
+    }
+
     /// Keeps the compiled code of the plugin with these bytes. A failure is said in the log.
-    pub(super) fn put(&self, engine: &Engine, plugin: &Digest, component: &Component) {
+    fn put(&self, engine: &Engine, plugin: &Digest, code: &[u8]) {
         let Some(folder) = &self.folder else { return };
-        let written = component.serialize().map_err(io::Error::other).and_then(|code| {
-            folder.write(&entry(engine, plugin), &[Digest::of(&code).as_bytes(), &code])?;
-            drop_oldest(folder)
-        });
-        if let Err(error) = written {
+        let written = folder.write(&entry(engine, plugin), &[Digest::of(code).as_bytes(), code]);
+        if let Err(error) = written.and_then(|()| drop_oldest(folder)) {
             tracing::warn!("cannot keep a compiled plugin in {}: {error}", folder.path().display());
         }
     }
@@ -91,6 +94,15 @@ fn entry(engine: &Engine, plugin: &Digest) -> String {
     // Which decides how modules are made components.
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     format!("{plugin}-{:016x}.cwasm", hasher.finish())
+}
+
+/// The component of this code, which is what this very program has made.
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: both callers have it from nobody else: from the compiler, which is this program, or from the cache.
+    #[allow(unsafe_code, reason = "wasmtime cannot tell by itself that the code is its own")]
+    unsafe {
+        Component::deserialize(engine, code)
+    }
 }
 
 fn drop_oldest(folder: &PrivateFolder) -> io::Result<()> {
@@ -114,15 +126,15 @@ mod tests {
 
     use super::*;
 
-    fn component(engine: &Engine) -> Component {
-        Component::new(engine, b"\0asm\x0d\0\x01\0").unwrap()
+    fn code(engine: &Engine) -> Vec<u8> {
+        engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap()
     }
 
     #[test]
     fn an_entry_is_found_again_under_its_own_bytes_only() {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let cache = AotCache::in_folder(&folder.path().join("new"));
-        cache.put(&engine, &Digest::of(b"a"), &component(&engine));
+        cache.put(&engine, &Digest::of(b"a"), &code(&engine));
         assert!(cache.get(&engine, &Digest::of(b"a")).is_some());
         assert!(cache.get(&engine, &Digest::of(b"b")).is_none());
         let mode = fs::metadata(folder.path().join("new")).unwrap().permissions().mode();
@@ -133,7 +145,7 @@ mod tests {
     fn other_engine_settings_do_not_share_entries() {
         let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
         let cache = AotCache::in_folder(&folder.path().join("new"));
-        cache.put(&engine, &Digest::of(b"a"), &component(&engine));
+        cache.put(&engine, &Digest::of(b"a"), &code(&engine));
         let other = Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
         assert!(cache.get(&other, &Digest::of(b"a")).is_none());
     }
@@ -144,7 +156,7 @@ mod tests {
         let cache = AotCache::in_folder(&folder.path().join("new"));
         let digest = Digest::of(b"a");
         let path = folder.path().join("new").join(entry(&engine, &digest));
-        cache.put(&engine, &digest, &component(&engine));
+        cache.put(&engine, &digest, &code(&engine));
         let whole = fs::read(&path).unwrap();
         let mut flipped = whole.clone();
         *flipped.last_mut().unwrap() ^= 1;

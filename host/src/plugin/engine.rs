@@ -24,11 +24,7 @@ pub struct Engine {
 impl Engine {
     /// Makes the engine and starts its clock, a thread that ends with it.
     pub fn new() -> anyhow::Result<Self> {
-        let mut config = Config::new();
-        config.epoch_interruption(true);
-        config.max_wasm_stack(GUEST_STACK).async_stack_size(GUEST_STACK + HOST_STACK);
-        let wasmtime = wasmtime::Engine::new(&config).map_err(anyhow::Error::from).context("WebAssembly engine")?;
-
+        let wasmtime = wasmtime_engine()?;
         let mut linker = Linker::new(&wasmtime);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         Reconciler::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |state| state)?;
@@ -37,6 +33,14 @@ impl Engine {
         thread::Builder::new().name("epoch".into()).spawn(move || tick(&clock)).context("epoch thread")?;
         Ok(Self { wasmtime, linker })
     }
+}
+
+/// The engine as it is set for running plugins, and for compiling them.
+pub(super) fn wasmtime_engine() -> anyhow::Result<wasmtime::Engine> {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.max_wasm_stack(GUEST_STACK).async_stack_size(GUEST_STACK + HOST_STACK);
+    wasmtime::Engine::new(&config).map_err(anyhow::Error::from).context("WebAssembly engine")
 }
 
 fn tick(engine: &EngineWeak) {

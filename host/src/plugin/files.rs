@@ -1,15 +1,24 @@
 //! The files of a plugin: its `.wasm` file, and the grant file beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
+use indicatif::HumanBytes;
+use rustix::fs::OFlags;
+
 use super::load::LoadError;
 use crate::digest::Digest;
 use crate::folder::Signature;
 use crate::grant::Grant;
+
+/// How big a grant file may be, in bytes.
+const MAX_GRANT: usize = 1 << 20;
 
 /// The digests of both files.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,24 +57,64 @@ impl PairSignature {
     }
 }
 
-pub(super) async fn read_pair(path: PathBuf, grant_path: &Path) -> Result<(Vec<u8>, Option<Vec<u8>>), Unreadable> {
-    let grant = match tokio::fs::read(grant_path).await {
-        Ok(bytes) => Some(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Unreadable(grant_path.to_owned(), error)),
-    };
-    match tokio::fs::read(&path).await {
-        Ok(bytes) => Ok((bytes, grant)),
-        Err(error) => Err(Unreadable(path, error)),
+/// Both files, read.
+pub(super) struct Pair {
+    pub(super) version: Version,
+    pub(super) plugin: Vec<u8>,
+    pub(super) grant: Result<Grant, LoadError>,
+}
+
+impl Pair {
+    /// Reads both files. `most` is how big that of the plugin may be where the grant file says nothing of it.
+    pub(super) fn read(path: PathBuf, grant_path: PathBuf, most: usize) -> Result<Self, Unreadable> {
+        let grant = match read_file(&grant_path, MAX_GRANT) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Unreadable(grant_path, error)),
+        };
+        let grant_digest = grant.as_deref().map(Digest::of);
+        let grant = parse_grant(grant_path, grant);
+        let most = grant.as_ref().ok().and_then(|grant| grant.limits.wasm).unwrap_or(most);
+        match read_file(&path, most) {
+            Ok(plugin) => {
+                let version = Version { plugin: Digest::of(&plugin), grant: grant_digest };
+                Ok(Self { version, plugin, grant })
+            }
+            Err(error) => Err(Unreadable(path, error)),
+        }
     }
 }
 
 /// Without a file, nothing is granted.
-pub(super) fn parse_grant(path: PathBuf, bytes: Option<Vec<u8>>) -> Result<Grant, LoadError> {
+fn parse_grant(path: PathBuf, bytes: Option<Vec<u8>>) -> Result<Grant, LoadError> {
     let Some(bytes) = bytes else { return Ok(Grant::default()) };
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned());
     let grant = text.and_then(|text| Grant::parse(&text).map_err(|error| error.to_string()));
     grant.map_err(|reason| LoadError::Grant { path, reason })
+}
+
+/// Reads a regular file of at most so many bytes, and nothing of any other.
+fn read_file(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    // A FIFO would have the host wait for a writer.
+    let mut options = File::options();
+    let file = options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let most = most as u64;
+    let mut bytes = Vec::new();
+    if metadata.len() <= most {
+        // It may be growing.
+        file.take(most + 1).read_to_end(&mut bytes)?;
+    }
+    if metadata.len().max(bytes.len() as u64) > most {
+        let most = HumanBytes(most);
+        return Err(io::Error::other(format!(
+            "it has more than {most} (a plugin may have what `wasm` says, among limits in its grant file)"
+        )));
+    }
+    Ok(bytes)
 }
 
 /// What there is in a plugin folder. Hidden files are not looked at.
@@ -92,5 +141,26 @@ impl Listing {
         let of_plugins: Vec<_> = listing.plugins.values().map(|path| path.with_extension("yaml")).collect();
         listing.lonely.retain(|path| !of_plugins.contains(path));
         Ok(listing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_size_and_what_is_none_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, b"1234").unwrap();
+        assert_eq!(read_file(&path, 4).unwrap(), b"1234");
+        assert!(read_file(&path, 3).unwrap_err().to_string().contains("more than 3 B"));
+        let fifo = folder.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        for path in [&*fifo, "/dev/zero".as_ref(), folder.path()] {
+            assert_eq!(read_file(path, 4).unwrap_err().to_string(), "it is not a regular file");
+        }
     }
 }

@@ -20,6 +20,10 @@ pub struct Limits {
     pub answer: usize,
     /// Actions and children that a call may answer.
     pub actions: usize,
+    /// Bytes of its file.
+    pub wasm: usize,
+    /// How long compiling it may take.
+    pub compile: Duration,
 }
 
 impl Default for Limits {
@@ -31,6 +35,8 @@ impl Default for Limits {
             writing: Volume { output: 1 << 20, log: 64 << 10 },
             answer: 4 << 20,
             actions: 1000,
+            wasm: 64 << 20,
+            compile: Duration::from_mins(1),
         }
     }
 }
@@ -48,6 +54,8 @@ impl Limits {
             },
             answer: by.answer.unwrap_or(self.answer),
             actions: by.actions.unwrap_or(self.actions),
+            wasm: by.wasm.unwrap_or(self.wasm),
+            compile: by.compile.unwrap_or(self.compile),
         }
     }
 }

@@ -1,20 +1,19 @@
-//! From the bytes of a file to a plugin that can be called: told apart, made a component, compiled, linked, checked.
+//! From the bytes of a file to a plugin that can be called: compiled, linked, checked.
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
-use wasi_preview1_component_adapter_provider as adapter;
-use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wit_component::ComponentEncoder;
 
 use super::aot::AotCache;
 use super::bindings::ReconcilerPre;
 use super::bindings::oarlock::plugin::types::{Description, Watch};
 use super::call;
+use super::compiler::{Compiler, CompilerError};
 use super::engine::Engine;
 use super::error::CallError;
 use super::limits::Limits;
@@ -29,6 +28,7 @@ use crate::selector::Selection;
 /// What turns files into plugins.
 pub struct Loader {
     engine: Arc<Engine>,
+    compiler: Compiler,
     cache: AotCache,
     limits: Limits,
 }
@@ -36,24 +36,9 @@ pub struct Loader {
 /// Why a file is no plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It does not begin as WebAssembly does.
-    #[error("it is not WebAssembly: {0}; build it with `cargo build --target wasm32-wasip1`")]
-    NotWasm(String),
-    /// It is cut off, or otherwise not well-formed.
-    #[error("it is not valid WebAssembly, or not whole: {0}")]
-    Malformed(String),
-    /// It is a core module that is neither a reconciler nor a command.
-    #[error(
-        "it is a module that exports neither the world oarlock:plugin/reconciler nor `_start`; use the reconciler! \
-         macro of oarlock-sdk in a cdylib, or write a program with a main function"
-    )]
-    NoWorld,
-    /// It cannot be made a component.
-    #[error("it does not fit the world oarlock:plugin/reconciler@0.1.0: {0}")]
-    Componentize(String),
-    /// It cannot be compiled.
-    #[error("it does not compile: {0}")]
-    Compile(String),
+    /// Its bytes are no plugin, or compiling them takes more than it may.
+    #[error(transparent)]
+    Compile(#[from] CompilerError),
     /// Loading it panicked.
     #[error("loading it panicked, which is a defect of the host or of its compiler; the panic is on stderr")]
     Panicked,
@@ -93,19 +78,29 @@ pub enum LoadError {
 /// How many watches a plugin may describe: each is a connection to the API server, and a cache of all that it selects.
 const MAX_WATCHES: usize = 100;
 
+impl LoadError {
+    /// Whether it is no fault of the file, and may go by itself.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Compile(CompilerError::NotRun(_)))
+    }
+}
+
 fn indented(lines: &str) -> String {
     lines.lines().flat_map(|line| ["\n  ", line]).collect()
 }
 
 impl Loader {
     /// A loader for plugins with these limits.
-    pub fn new(engine: Engine, cache: AotCache, limits: Limits) -> Self {
-        Self { engine: Arc::new(engine), cache, limits }
+    pub fn new(engine: Engine, compiler: Compiler, cache: AotCache, limits: Limits) -> Self {
+        Self { engine: Arc::new(engine), compiler, cache, limits }
+    }
+
+    /// What a plugin may use of which no grant file says anything else.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Makes a plugin of the bytes of its file, which have that digest, and starts it once to see that it does.
-    ///
-    /// Compiling happens on a thread of its own.
     pub async fn load(
         self: Arc<Self>,
         name: Arc<str>,
@@ -113,11 +108,10 @@ impl Loader {
         grant: Grant,
     ) -> Result<Plugin, LoadError> {
         let load = async {
-            let loader = Arc::clone(&self);
-            let program = tokio::task::spawn_blocking(move || loader.link(&bytes, &digest)).await;
-            // It fails if compiling panics.
-            let program = program.map_err(|_| LoadError::Panicked)??;
             let limits = self.limits.overridden(&grant.limits);
+            let component = self.component(bytes, digest, limits.compile).await?;
+            let loader = Arc::clone(&self);
+            let program = blocking(move || loader.link(&component)).await??;
             let sandbox = Sandbox::new(&self.engine.wasmtime, &name, limits, &[&name], "");
             let Described { watches, owns, finalizer } =
                 describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
@@ -132,42 +126,45 @@ impl Loader {
         AssertUnwindSafe(load).catch_unwind().await.unwrap_or(Err(LoadError::Panicked))
     }
 
-    fn link(&self, bytes: &[u8], digest: &Digest) -> Result<Program, LoadError> {
-        let component = match self.cache.get(&self.engine.wasmtime, digest) {
-            Some(component) => component,
-            None => self.compile(bytes, digest)?,
-        };
-        let link = |error: wasmtime::Error| LoadError::Link(format!("{error:#}"));
+    /// The compiled code of a plugin, from the cache if it is there.
+    async fn component(
+        self: &Arc<Self>,
+        bytes: Vec<u8>,
+        digest: Digest,
+        time: Duration,
+    ) -> Result<Component, LoadError> {
+        let loader = Arc::clone(self);
+        let kept = blocking(move || loader.cache.get(&loader.engine.wasmtime, &digest)).await?;
+        if let Some(component) = kept {
+            return Ok(component);
+        }
+        let loader = Arc::clone(self);
+        let code = self.compiler.compile(&self.engine, bytes, time).await?;
+        let taken_in = blocking(move || loader.cache.take_in(&loader.engine.wasmtime, &digest, &code)).await?;
+        taken_in.map_err(|error| link_error(&error))
+    }
+
+    fn link(&self, component: &Component) -> Result<Program, LoadError> {
         let is_command = component
             .component_type()
             .exports(&self.engine.wasmtime)
             .any(|(name, _)| name.starts_with("wasi:cli/run@"));
-        let pre: InstancePre<_> = self.engine.linker.instantiate_pre(&component).map_err(link)?;
+        let pre: InstancePre<_> = self.engine.linker.instantiate_pre(component).map_err(|error| link_error(&error))?;
         if is_command {
-            CommandPre::new(pre).map(Program::Command).map_err(link)
+            CommandPre::new(pre).map(Program::Command).map_err(|error| link_error(&error))
         } else {
-            ReconcilerPre::new(pre).map(Program::Reconciler).map_err(link)
+            ReconcilerPre::new(pre).map(Program::Reconciler).map_err(|error| link_error(&error))
         }
     }
+}
 
-    fn compile(&self, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
-        let encoded;
-        let bytes = match Form::of(bytes)? {
-            Form::Component => bytes,
-            Form::Reconciler => {
-                encoded = componentize(bytes, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
-                &encoded
-            }
-            Form::Command => {
-                encoded = componentize(bytes, adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)?;
-                &encoded
-            }
-        };
-        let component =
-            Component::new(&self.engine.wasmtime, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-        self.cache.put(&self.engine.wasmtime, digest, &component);
-        Ok(component)
-    }
+fn link_error(error: &wasmtime::Error) -> LoadError {
+    LoadError::Link(format!("{error:#}"))
+}
+
+/// Does what takes its time on a thread for that.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| LoadError::Panicked)
 }
 
 /// What a plugin says of itself, as the host needs it.
@@ -225,54 +222,4 @@ fn is_finalizer(text: &str) -> bool {
         };
         domain.len() <= 253 && is_name(domain, "-.") && name.len() <= 63 && is_name(name, "-._")
     })
-}
-
-/// What a file is, told by its bytes.
-#[derive(Debug, PartialEq, Eq)]
-enum Form {
-    /// Already a component.
-    Component,
-    /// A core module made against the world, which carries the world's type in a custom section.
-    Reconciler,
-    /// A core module with a `_start`.
-    Command,
-}
-
-impl Form {
-    fn of(bytes: &[u8]) -> Result<Self, LoadError> {
-        if !bytes.starts_with(b"\0asm") {
-            return Err(LoadError::NotWasm(match bytes {
-                [] => "it is empty".to_owned(),
-                _ => format!("it begins with `{}`", bytes[..bytes.len().min(8)].escape_ascii()),
-            }));
-        }
-        let malformed = |error: wasmparser::BinaryReaderError| LoadError::Malformed(error.to_string());
-        let (mut carries_world, mut starts) = (false, false);
-        for payload in Parser::new(0).parse_all(bytes) {
-            match payload.map_err(malformed)? {
-                Payload::Version { encoding: Encoding::Component, .. } => return Ok(Self::Component),
-                Payload::CustomSection(section) => carries_world |= section.name().starts_with("component-type"),
-                Payload::ExportSection(exports) => {
-                    for export in exports {
-                        starts |= export.map_err(malformed)?.name == "_start";
-                    }
-                }
-                _ => {}
-            }
-        }
-        match (carries_world, starts) {
-            (true, _) => Ok(Self::Reconciler),
-            (false, true) => Ok(Self::Command),
-            (false, false) => Err(LoadError::NoWorld),
-        }
-    }
-}
-
-/// Makes a component of a core module, by wrapping its wasip1 imports in `adapter`.
-fn componentize(module: &[u8], adapter: &[u8]) -> Result<Vec<u8>, LoadError> {
-    ComponentEncoder::default()
-        .module(module)
-        .and_then(|encoder| encoder.adapter(adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter))
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| LoadError::Componentize(format!("{error:#}")))
 }

@@ -6,6 +6,8 @@ mod aot;
 mod bindings;
 mod call;
 mod capture;
+mod compile;
+mod compiler;
 mod engine;
 mod error;
 mod files;
@@ -25,6 +27,7 @@ pub use bindings::oarlock::plugin::types::{Action, Outcome};
 #[cfg(test)]
 pub use bindings::oarlock::plugin::types::{Event, Patch};
 pub use call::{Answer, Caller};
+pub use compiler::{Compiler, CompilerError, compile_stdin};
 pub use engine::Engine;
 pub use error::CallError;
 pub use limits::Limits;

@@ -14,14 +14,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::files::{Listing, PairSignature, Unreadable, Version, parse_grant, read_pair};
+use super::files::{Listing, Pair, PairSignature, Unreadable, Version};
 use super::load::{LoadError, Loader};
 use super::program::Plugin;
-use crate::digest::Digest;
 use crate::folder::{Depth, FolderWatch, Signature, Timing};
 
 /// How long a file that cannot be loaded must have been at rest before that is told.
 pub const BROKEN_GRACE: Duration = Duration::from_secs(2);
+
+/// How many plugins are read and compiled at once, at most: each takes memory.
+const MAX_READINGS: usize = 4;
 
 /// What is to be done about a plugin.
 #[derive(Debug)]
@@ -131,7 +133,7 @@ impl Reload {
         loader: Loader,
         (changes, undone): (mpsc::Sender<Change>, mpsc::UnboundedReceiver<Undone>),
     ) -> anyhow::Result<Self> {
-        let parallel = std::thread::available_parallelism().map_or(1, usize::from);
+        let parallel = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READINGS);
         Ok(Self {
             watch: FolderWatch::new(folder, Depth::Flat, timing)?,
             loader: Arc::new(loader),
@@ -251,21 +253,19 @@ impl Reload {
         self.readings.spawn(async move {
             // Nobody closes the semaphore.
             let _permit = permits.acquire().await;
-            let content = match read_pair(path, &grant_path).await {
+            let most = loader.limits().wasm;
+            let read = tokio::task::spawn_blocking(move || Pair::read(path, grant_path, most)).await;
+            let content = match read.unwrap_or_else(|error| resume_unwind(error.into_panic())) {
                 Err(error) => Err(error),
-                Ok((bytes, grant)) => {
-                    let version = Version { plugin: Digest::of(&bytes), grant: grant.as_deref().map(Digest::of) };
-                    let content = if known.contains(&Some(version)) {
-                        Content::Known
-                    } else {
-                        Content::Loaded(match parse_grant(grant_path, grant) {
-                            Ok(grant) => {
-                                loader.load(Arc::clone(&name), (version.plugin, bytes), grant).await.map(Arc::new)
-                            }
-                            Err(error) => Err(error),
-                        })
+                Ok(Pair { version, .. }) if known.contains(&Some(version)) => Ok((version, Content::Known)),
+                Ok(Pair { version, plugin, grant }) => {
+                    let result = match grant {
+                        Ok(grant) => {
+                            loader.load(Arc::clone(&name), (version.plugin, plugin), grant).await.map(Arc::new)
+                        }
+                        Err(error) => Err(error),
                     };
-                    Ok((version, content))
+                    Ok((version, Content::Loaded(result)))
                 }
             };
             Reading { name, generation, content }
@@ -290,7 +290,12 @@ impl Reload {
                 (file.refused, file.fault) = (None, None);
                 self.changes.send(Change::Loaded(plugin)).await?;
             }
-            Ok((version, Content::Loaded(Err(error)))) => file.fault(Some(version), error.to_string(), self.grace),
+            Ok((version, Content::Loaded(Err(error)))) => {
+                if error.is_passing() {
+                    file.signature = None;
+                }
+                file.fault(Some(version), error.to_string(), self.grace);
+            }
             // Another version was put in force meanwhile, so this one has to be loaded after all.
             Ok((_, Content::Known)) => {
                 file.signature = None;

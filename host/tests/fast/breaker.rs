@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use oarlock::config::{Config, Election, Source};
 use oarlock::folder::Timing;
-use oarlock::plugin::Limits;
+use oarlock::plugin::{Compiler, Limits};
 use oarlock::progress::ProgressLine;
 use oarlock::runtime;
 use oarlock::selector::Scope;
@@ -388,6 +388,7 @@ async fn a_panic_of_the_host_in_the_calls_of_one_plugin_is_the_matter_of_that_pl
         admin: Some(vec![([127, 0, 0, 1], port).into()]),
         drain_time: Duration::from_secs(5),
         keep_idle: Duration::from_mins(1),
+        compiler: Compiler::Thread,
     };
     let (printed, stop) = (Printed::default(), CancellationToken::new());
     let (to, stopped) = (printed.clone(), stop.clone());

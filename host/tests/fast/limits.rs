@@ -156,3 +156,50 @@ fn a_plugin_describes_so_many_watches() {
     let finished = place.run_once(&[]);
     finished.log("is refused, there is no other version of it: it describes 101 watches, and a plugin may have 100");
 }
+
+#[test]
+fn compiling_takes_so_much_time_unless_it_was_done_before() {
+    let place = Workplace::new();
+    place.object(&probe("a", "-"));
+    let cache = place.folder.path().join("cache");
+    let args = ["--cache-dir", cache.to_str().unwrap()];
+    place.plugin("probe", &plugins::probe(1));
+    place.grant("probe", "limits: {compile: 1ms}\n");
+    let finished = place.run_once(&args);
+    finished
+        .log("is refused, there is no other version of it: compiling it takes more than 1ms (compile, among limits");
+    place.grant("probe", "");
+    assert_eq!(place.run_once(&args).status.code(), Some(0));
+    place.grant("probe", "limits: {compile: 1ms}\n");
+    assert_eq!(place.run_once(&args).stdout, ["version-0001 default/a - attempt 0"]);
+}
+
+#[test]
+fn a_file_that_is_too_big_is_not_read() {
+    let place = Workplace::new();
+    place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "-"));
+    let huge = std::fs::File::create(place.plugins.join("huge.wasm")).unwrap();
+    huge.set_len(1 << 42).unwrap();
+    let finished = place.run_once(&[]);
+    finished
+        .log("huge.wasm is refused, there is no other version of it: it cannot be read: it has more than 64.00 MiB");
+    assert_eq!(finished.stdout.len(), 1, "the other plugin is at work");
+    std::fs::remove_file(place.plugins.join("huge.wasm")).unwrap();
+    place.grant("probe", "limits: {wasm: 100k}\n");
+    place.run_once(&[]).log("it has more than 97.66 KiB");
+}
+
+#[test]
+fn compiling_takes_so_much_memory_and_the_host_stays_small() {
+    let place = Workplace::new();
+    place.plugin("print-containers", &plugins::print_containers());
+    place.plugin("greedy", &plugins::greedy_to_compile());
+    place.object(&probe("a", "-"));
+    let host = place.run(&["--cache-dir", "off"]);
+    host.line("default/a: main");
+    host.log("greedy.wasm is refused, there is no other version of it: compiling it, for which there are 1024 MiB");
+    let peak = host.peak_memory_mib();
+    assert!(peak < 200, "{peak} MiB");
+    host.stop();
+}

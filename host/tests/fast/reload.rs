@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use oarlock::folder::Timing;
-use oarlock::plugin::{AotCache, Change, Engine, Limits, Loader, Reload};
+use oarlock::plugin::{AotCache, Change, Compiler, Engine, Limits, Loader, Reload};
 
 use crate::support::host::{Host, Workplace};
 use crate::support::{plugins, poll, probe, replica_set, write_whole};
@@ -495,7 +495,7 @@ async fn a_plugin_whose_loading_panics_is_refused_like_any_other() {
     write_whole(&folder.path().join("probe.wasm"), &plugins::probe(1));
     // A time that no clock can hold, which the command line does not let through.
     let limits = Limits { wall: Duration::MAX, ..Limits::default() };
-    let loader = Loader::new(Engine::new().unwrap(), AotCache::off(), limits);
+    let loader = Loader::new(Engine::new().unwrap(), Compiler::Thread, AotCache::off(), limits);
     let timing = Timing { debounce: Duration::from_millis(100), poll: Duration::ZERO };
     let (sender, mut changes) = tokio::sync::mpsc::channel(16);
     let (_undo, undone) = tokio::sync::mpsc::unbounded_channel();

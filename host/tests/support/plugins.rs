@@ -1,5 +1,6 @@
 //! Plugins that `make` has built, and variations of them.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -52,4 +53,20 @@ pub(crate) fn component(module: &[u8]) -> Vec<u8> {
     };
     let encoder = wit_component::ComponentEncoder::default().module(module).unwrap();
     encoder.adapter(NAME, ADAPTER).unwrap().encode().unwrap()
+}
+
+/// A command of a few megabytes that takes gigabytes to compile: one function in which thousands of variables are alive at
+/// each of a hundred thousand branches.
+pub(crate) fn greedy_to_compile() -> Vec<u8> {
+    const VARIABLES: u32 = 40_000;
+    const BRANCHES: u32 = 100_000;
+    let mut body = String::new();
+    for branch in 0..BRANCHES {
+        let (from, to) = (1 + branch * 7919 % VARIABLES, 1 + branch.wrapping_mul(104_729) % VARIABLES);
+        let set = format_args!("(local.set {to} (i32.add (local.get {from}) (local.get 0)))");
+        write!(body, "(block (br_if 0 (local.get 0)) {set})").unwrap();
+    }
+    let locals = "i32 ".repeat(VARIABLES as usize);
+    let function = format!("(func (param i32) (result i32) (local {locals}) {body} (local.get 1))");
+    wat::parse_str(format!("(module (memory (export \"memory\") 1) (func (export \"_start\")) {function})")).unwrap()
 }

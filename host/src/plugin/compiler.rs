@@ -1,0 +1,162 @@
+//! Where plugins are compiled: in a process of its own, whose time and memory are bounded.
+//!
+//! That process is this program again, started with the subcommand `compile-plugin`. It is given the bytes of the plugin
+//! on stdin and answers on stdout: the code, or with exit code 1 why there is none.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::compile::compile;
+use super::engine::{Engine, wasmtime_engine};
+
+/// How much memory compiling a plugin may take.
+const MEMORY_MIB: u64 = 1024;
+
+/// How much is kept of what the compiler says, in bytes.
+const MAX_TEXT: u64 = 4096;
+
+/// How many threads compile one plugin: each takes memory.
+const MAX_THREADS: usize = 8;
+
+/// Where plugins are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// In a process of its own, of this program, which has to be `oarlock`.
+    Child,
+    /// On a thread, in whatever time and memory that takes.
+    Thread,
+}
+
+/// Why a plugin was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompilerError {
+    /// It is none.
+    #[error("{0}")]
+    Refused(String),
+    /// It takes too long.
+    #[error("compiling it takes more than {} (compile, among limits in its grant file)", humantime::format_duration(*.0))]
+    Time(Duration),
+    /// The compiler did not come to its end.
+    #[error("compiling it, for which there are {MEMORY_MIB} MiB of memory, ended with {status}: {said}")]
+    Ended {
+        /// How.
+        status: ExitStatus,
+        /// What it said last.
+        said: String,
+    },
+    /// The compiler panicked, where it is no process.
+    #[error("compiling it panicked, which is a defect of the compiler; the panic is on stderr")]
+    Panicked,
+    /// There is no compiler: a matter of this machine, not of the plugin.
+    #[error("the compiler cannot be run, which is tried again: {0}")]
+    NotRun(#[from] io::Error),
+}
+
+impl Compiler {
+    /// The code of the plugin with these bytes.
+    pub(super) async fn compile(
+        self,
+        engine: &Arc<Engine>,
+        bytes: Vec<u8>,
+        time: Duration,
+    ) -> Result<Vec<u8>, CompilerError> {
+        match self {
+            Self::Child => timeout(time, in_child(&bytes, time)).await.unwrap_or(Err(CompilerError::Time(time))),
+            Self::Thread => {
+                let engine = Arc::clone(engine);
+                let code = tokio::task::spawn_blocking(move || compile(&engine.wasmtime, &bytes)).await;
+                code.map_err(|_| CompilerError::Panicked)?.map_err(|error| CompilerError::Refused(error.to_string()))
+            }
+        }
+    }
+}
+
+/// Has a child compile the plugin. If the future is dropped, the child is killed.
+async fn in_child(bytes: &[u8], time: Duration) -> Result<Vec<u8>, CompilerError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    // What the child is left with when this process is killed and cannot end it.
+    let cpu_seconds = (time.as_secs() + 1) * threads as u64;
+    let mut child = Command::new(this_program()?)
+        .args(["compile-plugin", &cpu_seconds.to_string()])
+        .env("RAYON_NUM_THREADS", threads.to_string())
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A child that has ended does not read; its status says more about it.
+            let _ = stdin.write_all(bytes).await;
+        }
+    };
+    // The code is no bigger than the memory that the child may use.
+    let (answer, said) = (read(stdout, u64::MAX), read(stderr, MAX_TEXT));
+    let ((), answer, said, status) = tokio::join!(feed, answer, said, child.wait());
+    let (answer, said, status) = (answer?, text(&said?), status?);
+    match status.code() {
+        Some(0) => Ok(answer),
+        Some(1) => Err(CompilerError::Refused(text(&answer))),
+        // As when the machine has no memory left for it.
+        _ if said.is_empty() => Err(CompilerError::Ended { status, said: "it did not say why".to_owned() }),
+        _ => Err(CompilerError::Ended { status, said }),
+    }
+}
+
+/// Reads a pipe, or its beginning.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(most).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+/// What the child says, which may be about names of any length.
+fn text(bytes: &[u8]) -> String {
+    let most = bytes.len().min(usize::try_from(MAX_TEXT).unwrap_or(usize::MAX));
+    String::from_utf8_lossy(&bytes[..most]).trim_end().to_owned()
+}
+
+/// The file of this program. On Linux also if it was replaced by another since it was started.
+fn this_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { env::current_exe() }
+}
+
+/// Compiles what comes on stdin, as the child of a host. It may take so much processor time.
+pub fn compile_stdin(cpu_seconds: u64) -> ExitCode {
+    let (answer, code) = match compile_bounded(cpu_seconds) {
+        Ok(code) => (code, ExitCode::SUCCESS),
+        Err(error) => (format!("{error:#}").into_bytes(), ExitCode::FAILURE),
+    };
+    let mut stdout = io::stdout().lock();
+    if stdout.write_all(&answer).and_then(|()| stdout.flush()).is_err() {
+        // The host has ended.
+        return ExitCode::from(2);
+    }
+    code
+}
+
+fn compile_bounded(cpu_seconds: u64) -> anyhow::Result<Vec<u8>> {
+    for (resource, most) in [(Resource::Data, MEMORY_MIB << 20), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
+        let most = Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
+        setrlimit(resource, Rlimit { current: most, maximum: most })?;
+    }
+    // Plugins that are at work go first; and if memory runs out, it is not the host that is killed.
+    let _ = nice(10);
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(compile(&wasmtime_engine()?, &bytes)?)
+}
