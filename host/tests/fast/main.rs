@@ -13,6 +13,7 @@ mod commands;
 mod examples;
 mod grants;
 mod health;
+mod hostile;
 mod limits;
 mod manifests;
 mod rbac;

@@ -70,3 +70,38 @@ pub(crate) fn greedy_to_compile() -> Vec<u8> {
     let function = format!("(func (param i32) (result i32) (local {locals}) {body} (local.get 1))");
     wat::parse_str(format!("(module (memory (export \"memory\") 1) (func (export \"_start\")) {function})")).unwrap()
 }
+
+/// The guests in `tests/hostile`: their names, what must come of each, and the modules.
+pub(crate) fn hostile() -> Vec<(String, String, Vec<u8>)> {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "hostile"].iter().collect();
+    let read = |name: &str| fs::read_to_string(folder.join(name).with_extension("wat")).unwrap();
+    let parts = ["prelude", "describe", "realloc"];
+    let [prelude, describe, realloc] = parts.map(read);
+    let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names = files.map(|file| file.strip_suffix(".wat").unwrap().to_owned());
+    let guest = |name: String| {
+        let text = read(&name);
+        let expected =
+            text.lines().next().unwrap().strip_prefix(";;! ").expect("the first line says what must come of it");
+        let missing = [("describe", &describe), ("cabi_realloc", &realloc)];
+        let missing = missing.iter().filter(|(export, _)| !text.contains(&format!("(export \"{export}\")")));
+        let missing: String = missing.map(|(_, part)| part.as_str()).collect();
+        let module = wat::parse_str(format!("(module {text}\n{prelude}\n{missing})"));
+        let module = module.unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, expected.to_owned(), module)
+    };
+    let mut guests: Vec<_> = names.filter(|name| !parts.contains(&name.as_str())).map(guest).collect();
+    guests.sort();
+    guests
+}
+
+/// A module that says of itself that it is made against that version of the contract.
+pub(crate) fn reconciler(mut module: Vec<u8>, version: &str) -> Vec<u8> {
+    let wit = include_str!("../../../wit/oarlock.wit").replace("plugin@0.1.0", &format!("plugin@{version}"));
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_source("oarlock.wit", &wit).unwrap();
+    let world = resolve.select_world(&[package], Some("reconciler")).unwrap();
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+    module
+}

@@ -1,0 +1,2 @@
+;;! start: it does not fit the world
+

@@ -1,0 +1,3 @@
+;;! call: it trapped: wasm trap: wasm `unreachable`
+(func (export "reconcile") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+  (unreachable))
