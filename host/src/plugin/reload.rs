@@ -294,7 +294,7 @@ impl Reload {
                 if error.is_passing() {
                     file.signature = None;
                 }
-                file.fault(Some(version), error.to_string(), self.grace);
+                file.fault(Some(version), beginning(error.to_string()), self.grace);
             }
             // Another version was put in force meanwhile, so this one has to be loaded after all.
             Ok((_, Content::Known)) => {
@@ -343,6 +343,16 @@ impl Reload {
         }
         Ok(())
     }
+}
+
+/// Of what is said of a plugin, which may have names and texts of any length in it, what people read.
+fn beginning(mut reason: String) -> String {
+    const MAX_BYTES: usize = 8192;
+    if reason.len() > MAX_BYTES {
+        reason.truncate(reason.floor_char_boundary(MAX_BYTES));
+        reason += " ...";
+    }
+    reason
 }
 
 impl File {

@@ -92,6 +92,21 @@ fn what_is_no_plugin_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn what_is_said_of_a_plugin_does_not_flood_the_log() {
+    let place = Workplace::new();
+    let name = "long-".repeat(20_000);
+    place.plugin("component", &wat::parse_str(format!("(component (import \"{name}name\" (func)))")).unwrap());
+    place.plugin(
+        "import",
+        &wat::parse_str(format!("(module (import \"{name}\" \"a\" (func)) (func (export \"_start\")))")).unwrap(),
+    );
+    let finished = place.run_once(&[]);
+    finished.log("component.wasm is refused");
+    finished.log("import.wasm is refused");
+    assert!(finished.stderr.iter().all(|line| line.len() < 10_000));
+}
+
+#[test]
 fn what_is_no_file_is_refused_and_holds_nobody_up() {
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
