@@ -138,7 +138,7 @@ fn this_program() -> io::Result<PathBuf> {
 pub fn compile_stdin(cpu_seconds: u64) -> ExitCode {
     let (answer, code) = match compile_bounded(cpu_seconds) {
         Ok(code) => (code, ExitCode::SUCCESS),
-        Err(error) => (format!("{error:#}").into_bytes(), ExitCode::FAILURE),
+        Err(error) => (error.to_string().into_bytes(), ExitCode::FAILURE),
     };
     let mut stdout = io::stdout().lock();
     if stdout.write_all(&answer).and_then(|()| stdout.flush()).is_err() {
@@ -154,7 +154,7 @@ fn compile_bounded(cpu_seconds: u64) -> anyhow::Result<Vec<u8>> {
         setrlimit(resource, Rlimit { current: most, maximum: most })?;
     }
     // Plugins that are at work go first; and if memory runs out, it is not the host that is killed.
-    let _ = nice(10);
+    let _ = nice(5);
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;

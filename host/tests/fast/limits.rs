@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::host::Workplace;
-use crate::support::{asking, config_map, plugins, probe};
+use crate::support::{DEADLINE, asking, config_map, plugins, poll_for, probe};
 
 /// Has the probe called for `a` and then, when there was nothing to do for the host, for `b`.
 fn calls_one_after_the_other(grant: &str, args: &[&str]) -> (String, String) {
@@ -195,10 +195,15 @@ fn compiling_takes_so_much_memory_and_the_host_stays_small() {
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
     place.plugin("greedy", &plugins::greedy_to_compile());
+    place.grant("greedy", "limits: {compile: 1h}\n");
     place.object(&probe("a", "-"));
     let host = place.run(&["--cache-dir", "off"]);
     host.line("default/a: main");
-    host.log("greedy.wasm is refused, there is no other version of it: compiling it, for which there are 1024 MiB");
+    // It takes seconds of processor time, of which it gets less than others do.
+    poll_for(4 * DEADLINE, "refusal", || {
+        let refused = |line: &String| line.contains("greedy.wasm is refused") && line.contains("there are 1024 MiB");
+        host.messages().iter().any(refused).then_some(())
+    });
     let peak = host.peak_memory_mib();
     assert!(peak < 200, "{peak} MiB");
     host.stop();

@@ -17,13 +17,18 @@ use serde_json::{Value, json};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits until something is there.
-pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn poll<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    poll_for(DEADLINE, what, look)
+}
+
+/// The same for what may take longer.
+pub(crate) fn poll_for<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < DEADLINE, "there is no {what} after {DEADLINE:?}");
+        assert!(start.elapsed() < deadline, "there is no {what} after {deadline:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

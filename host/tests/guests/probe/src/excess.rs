@@ -25,6 +25,9 @@ pub(crate) fn of(mode: &str) -> Outcome {
             println!("before it");
             print!("{}", "x".repeat(2 << 20));
         }
+        "endless-line" => loop {
+            print!("x");
+        },
         "many-actions" => {
             let event =
                 |number: u32| Action::Event(Event { reason: "Again".into(), note: number.to_string(), warning: false });
