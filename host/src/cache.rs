@@ -100,6 +100,8 @@ impl Cache {
                     self.remove(&key, &mut changed);
                 }
             }
+            // A list may be of what was set back, but a watch does not go back: this was told out of turn.
+            Event::Apply(object) if self.has_newer(&object) => self.note(&object.resource_version),
             Event::Apply(object) => self.told(object, changed),
             Event::Delete { key, uid, version } => {
                 self.note(&version);
@@ -144,6 +146,15 @@ impl Cache {
             self.written.insert(key.clone(), Written::Gone(uid.into()));
             self.remove(key, &mut changed);
         }
+    }
+
+    /// Whether a newer version of the same object is known, by numbers.
+    fn has_newer(&self, object: &Object) -> bool {
+        let known = self.objects.get(&object.key).filter(|known| known.uid == object.uid);
+        known.is_some_and(|known| {
+            let versions = (known.resource_version.parse::<u64>(), object.resource_version.parse::<u64>());
+            matches!(versions, (Ok(known), Ok(told)) if told < known)
+        })
     }
 
     fn note(&mut self, version: &str) {
@@ -336,6 +347,18 @@ mod tests {
         assert_eq!(apply(&mut cache, events()), ["a"]);
         assert_eq!(apply(&mut cache, vec![delete(&key, "u", "2"), delete(&key, "u", "2")]), ["a"]);
         assert_eq!(apply(&mut cache, events()), ["a"]);
+    }
+
+    #[test]
+    fn an_event_out_of_turn_takes_nothing_back_but_a_list_may() {
+        let mut cache = Cache::default();
+        apply(&mut cache, vec![Event::Apply(object("a", "u", "12"))]);
+        assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "9"))]), [""; 0]);
+        assert_eq!(version(&cache), Some("12"));
+        assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "other", "9"))]), ["a"], "it is another object");
+        let set_back = vec![Event::Init, Event::InitApply(object("a", "other", "3")), Event::InitDone];
+        assert_eq!(apply(&mut cache, set_back), ["a"]);
+        assert_eq!(version(&cache), Some("3"));
     }
 
     #[test]

@@ -23,6 +23,12 @@ pub(super) fn whole_seconds(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
+/// A time that a watch can be asked to go on for: kube asks for none of 295 s or more.
+pub(super) fn api_timeout(text: &str) -> Result<Duration, String> {
+    let time = whole_seconds(text)?;
+    if time < Duration::from_secs(295) { Ok(time) } else { Err("expected less than 295s".to_owned()) }
+}
+
 /// The name of a lease that others are called after, which is also the value of a label.
 pub(super) fn lease_name(text: &str) -> Result<String, String> {
     if names::is_label(text) {
@@ -65,5 +71,11 @@ mod tests {
         for text in ["0s", "1500ms", "2h", "5"] {
             assert!(whole_seconds(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_api_server_is_given_seconds_that_kube_can_ask_for() {
+        assert_eq!(api_timeout("60s"), Ok(Duration::from_mins(1)));
+        assert!(api_timeout("500ms").is_err() && api_timeout("295s").is_err());
     }
 }

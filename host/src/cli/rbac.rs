@@ -75,7 +75,11 @@ impl Args {
         };
         let plugins = load(&self.plugins).await?;
         let cluster = if self.kubeconfig.is_some() || self.context.is_some() {
-            let options = ClusterOptions { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+            let options = ClusterOptions {
+                kubeconfig: self.kubeconfig.clone(),
+                context: self.context.clone(),
+                ..ClusterOptions::default()
+            };
             Some(Cluster::find(options).await?)
         } else {
             None

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::parse::{Listen, bytes, duration, existing_path, lease_name, listen_addresses, whole_seconds};
+use super::parse::{Listen, api_timeout, bytes, duration, existing_path, lease_name, listen_addresses, whole_seconds};
 use crate::cluster::ClusterOptions;
 use crate::config::{Config, Election, Source};
 use crate::folder::Timing;
@@ -42,6 +42,17 @@ pub(super) struct Args {
     /// Context of the kubeconfig.
     #[arg(long, value_name = "NAME", help_heading = "Objects")]
     context: Option<String>,
+
+    /// How long the API server may be silent until the connection is given up; a watch is begun anew after it.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = api_timeout,
+        conflicts_with = "manifests",
+        help_heading = "Objects"
+    )]
+    api_timeout: Duration,
 
     /// Only objects of this namespace. Without it: all namespaces.
     #[arg(short, long, value_name = "NAME", help_heading = "Objects")]
@@ -202,7 +213,11 @@ impl Args {
         Ok(Config {
             source: match self.manifests {
                 Some(path) => Source::Manifests { path, output: self.output },
-                None => Source::Cluster(ClusterOptions { kubeconfig: self.kubeconfig, context: self.context }),
+                None => Source::Cluster(ClusterOptions {
+                    kubeconfig: self.kubeconfig,
+                    context: self.context,
+                    timeout: self.api_timeout,
+                }),
             },
             scope: Scope { namespace: self.namespace.map(Into::into), labels: self.selector },
             plugins: self.plugins,

@@ -1,7 +1,7 @@
 //! A connection to a cluster, and what the cluster serves.
 
 pub mod access;
-mod listening;
+mod client;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,22 +17,34 @@ use crate::object::{Gvk, Kind};
 use crate::text;
 
 /// Which cluster. By default, the one that every Kubernetes client would find.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ClusterOptions {
     /// The kubeconfig file.
     pub kubeconfig: Option<PathBuf>,
     /// The context in it.
     pub context: Option<String>,
+    /// How long a watch goes on, and how long the API server may be silent, in whole seconds below 295.
+    pub timeout: Duration,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        // The API server answers within a minute what is no watch, if nothing else is configured.
+        Self { kubeconfig: None, context: None, timeout: Duration::from_mins(1) }
+    }
 }
 
 /// A cluster that the host talks to.
 pub struct Cluster {
+    options: ClusterOptions,
     config: kube::Config,
     client: Client,
     /// Whether the host runs in a pod of it.
     pub is_around: bool,
     /// Where its API server is.
     pub url: String,
+    /// How long a watch goes on.
+    pub timeout: Duration,
     /// Clients that speak for a service account.
     impersonating: Mutex<HashMap<ServiceAccount, Client>>,
     /// What it is known to serve.
@@ -43,29 +55,12 @@ impl Cluster {
     /// The cluster that the options name, or else the one that every Kubernetes client would find: by `$KUBECONFIG` or
     /// `~/.kube/config`, or from inside a pod. It is not asked for anything yet.
     pub async fn find(options: ClusterOptions) -> anyhow::Result<Self> {
-        let ClusterOptions { kubeconfig, context } = options;
-        let chosen = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let mut config = match kubeconfig {
-            Some(path) => {
-                let kubeconfig =
-                    Kubeconfig::read_from(&path).with_context(|| format!("kubeconfig {}", path.display()))?;
-                let config = kube::Config::from_custom_kubeconfig(kubeconfig, &chosen).await;
-                config.with_context(|| format!("kubeconfig {}", path.display()))?
-            }
-            None if chosen.context.is_some() => kube::Config::from_kubeconfig(&chosen).await.context("kubeconfig")?,
-            None => kube::Config::infer().await.context(
-                "there is no cluster to be found: use --kubeconfig FILE, or --manifests PATH to do without one",
-            )?,
-        };
-        // Longer than a watch is silent, which the watcher takes care of itself.
-        config.read_timeout = Some(Duration::from_mins(5));
-        config.reset_reader_on_write = true;
-        // What fails is tried again by the queue, which lets others go first.
-        config.default_retry = false;
+        let config = find(&options).await?;
         let url = config.cluster_url.to_string();
-        let client = Client::try_from(config.clone()).with_context(|| format!("cluster at {url}"))?;
+        let client = client::client(&options, None, config.clone()).with_context(|| format!("cluster at {url}"))?;
         let is_around = kube::Config::incluster().is_ok_and(|around| around.cluster_url == config.cluster_url);
-        Ok(Self { config, client, is_around, url, impersonating: Mutex::default(), kinds: Mutex::default() })
+        let (timeout, impersonating, kinds) = (options.timeout, Mutex::default(), Mutex::default());
+        Ok(Self { options, config, client, is_around, url, timeout, impersonating, kinds })
     }
 
     /// The namespace of the host's pod or, elsewhere, of the kubeconfig's context.
@@ -85,13 +80,7 @@ impl Cluster {
         if let Some(client) = known.get(account) {
             return Ok(client.clone());
         }
-        let mut config = self.config.clone();
-        // The API server adds the groups of a service account itself.
-        config.auth_info.impersonate = Some(account.user());
-        config.auth_info.impersonate_groups = None;
-        config.auth_info.impersonate_uid = None;
-        config.auth_info.impersonate_user_extra = None;
-        let client = Client::try_from(config)?;
+        let client = client::client(&self.options, Some(account), self.config.clone())?;
         known.insert(account.clone(), client.clone());
         Ok(client)
     }
@@ -126,6 +115,28 @@ impl Cluster {
         };
         Ok(kind)
     }
+}
+
+/// How to reach the cluster that the options name.
+async fn find(options: &ClusterOptions) -> anyhow::Result<kube::Config> {
+    let chosen = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
+    let mut config = match &options.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()))?;
+            let config = kube::Config::from_custom_kubeconfig(kubeconfig, &chosen).await;
+            config.with_context(|| format!("kubeconfig {}", path.display()))?
+        }
+        None if chosen.context.is_some() => kube::Config::from_kubeconfig(&chosen).await.context("kubeconfig")?,
+        None => kube::Config::infer()
+            .await
+            .context("there is no cluster to be found: use --kubeconfig FILE, or --manifests PATH to do without one")?,
+    };
+    // Longer than a watch is silent, which the watcher takes care of itself.
+    config.read_timeout = Some(options.timeout + Duration::from_secs(10));
+    config.reset_reader_on_write = true;
+    // What fails is tried again by the queue, which lets others go first.
+    config.default_retry = false;
+    Ok(config)
 }
 
 /// The error down to its cause, on one line.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a watch may be silent. The API server is asked for at most 5 minutes at a time, after which it is asked again.
+/// How long a watch may be silent. One of an API server that is silent is given up within 5 minutes, and begun again.
 const SILENCE: Duration = Duration::from_mins(6);
 
 /// When something was last heard of a watch: it was asked for, or something came.

@@ -1,24 +1,23 @@
-//! Objects from a cluster, by kube's watcher.
+//! Objects from a cluster: what is served is waited for, and what fails is tried again.
 
-use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
 use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
-use kube::runtime::watcher::{self, DefaultBackoff, watcher};
-use kube::{Api, Client};
+use kube::runtime::watcher::DefaultBackoff;
 
+use super::watcher::{Broken, Watcher};
 use super::{Span, Update};
-use crate::cache::Event;
 use crate::cluster::{Cluster, explain};
 use crate::health::Heard;
-use crate::object::{Gvk, Kind, RawObject};
+use crate::object::Kind;
 use crate::selector::Selection;
 
 /// How often the API server is asked whether it serves a kind by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long the API server is left alone at most, whatever it asks for.
+const LONGEST_REST: Duration = Duration::from_mins(2);
 
 /// Why a watch ended.
 enum Ended {
@@ -34,10 +33,10 @@ impl Cluster {
         &self,
         selection: &Selection,
         span: Span,
-        heard: &Arc<Heard>,
+        heard: &Heard,
         mut deliver: impl FnMut(Update),
     ) {
-        let (gvk, url, client) = (&selection.gvk, &self.url, self.listening_client(heard));
+        let (gvk, url) = (&selection.gvk, &self.url);
         let mut backoff = DefaultBackoff::default();
         let mut waiting = false;
         loop {
@@ -49,7 +48,7 @@ impl Cluster {
                         tracing::info!("{url} serves {gvk} now");
                     }
                     deliver(Update::Found(kind.clone()));
-                    match self.follow(&client, (&kind, selection), span, &mut deliver).await {
+                    match self.follow((&kind, selection), span, heard, &mut deliver).await {
                         Ended::Told => return,
                         Ended::NotServed => tokio::time::sleep(Duration::from_millis(200)).await,
                     }
@@ -80,7 +79,8 @@ impl Cluster {
                         return;
                     }
                     // It has no end.
-                    let delay = backoff.next().unwrap_or_default();
+                    let status = if let kube::Error::Api(status) = &error { Some(&**status) } else { None };
+                    let delay = backoff.next().unwrap_or_default().max(retry_after(status));
                     let (seconds, reason) = (delay.as_secs_f64(), explain(&error));
                     tracing::warn!("cannot watch {gvk} at {url}, trying again in {seconds:.1} s: {reason}");
                     tokio::time::sleep(delay).await;
@@ -89,89 +89,49 @@ impl Cluster {
         }
     }
 
-    /// Lists are asked for in pages and read as they are when they are asked for, not from the API server's cache, so that
-    /// one that begins after a write has what was written.
     async fn follow(
         &self,
-        client: &Client,
         (kind, selection): (&Kind, &Selection),
         span: Span,
+        heard: &Heard,
         deliver: &mut impl FnMut(Update),
     ) -> Ended {
-        let (url, client) = (&self.url, client.clone());
-        let api: Api<RawObject> = match &selection.namespace {
-            Some(namespace) if kind.namespaced => Api::namespaced_with(client, namespace, kind),
-            _ => Api::all_with(client, kind),
-        };
-        let mut config = watcher::Config::default();
-        if !selection.labels.selects_all() {
-            config = config.labels(selection.labels.as_str());
-        }
-        if !selection.fields.selects_all() {
-            config = config.fields(&selection.fields.to_string());
-        }
+        let url = &self.url;
+        let mut watcher = Watcher::new(self, kind, selection, heard);
         let mut backoff = DefaultBackoff::default();
-        let mut failing = false;
+        let mut delay = Duration::ZERO;
         loop {
-            let mut events = pin!(watcher(api.clone(), config.clone()));
-            while let Some(event) = events.next().await {
-                let event = match event {
-                    Ok(event) => event,
-                    Err(error) if status(&error).is_some_and(|status| status.code == 404) => return Ended::NotServed,
-                    Err(error) => {
-                        let reason = explain_watch(&error, kind);
-                        let refused = status(&error).is_some_and(is_refusal);
-                        if refused {
-                            deliver(Update::Refused(reason.clone()));
-                        }
-                        if refused && span == Span::Once {
-                            tracing::error!("cannot watch {kind} at {url}: {reason}");
-                            return Ended::Told;
-                        }
-                        failing = true;
-                        // It has no end.
-                        let delay = backoff.next().unwrap_or_default();
-                        let seconds = delay.as_secs_f64();
-                        tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
-                        tokio::time::sleep(delay).await;
-                        if refused || is_expired(&error) {
-                            // What is granted again, or has expired, is listed again.
-                            break;
-                        }
-                        continue;
-                    }
-                };
-                // The beginning of a list is told before the server is asked for it.
-                if !matches!(event, watcher::Event::Init) && std::mem::take(&mut failing) {
-                    backoff.reset();
-                    tracing::info!("watching {kind} at {url} again");
-                }
-                let complete = matches!(event, watcher::Event::InitDone);
-                if let Some(event) = translate(event, &kind.gvk) {
-                    deliver(Update::Event(event));
-                }
-                if complete && span == Span::Once {
+            let Err(broken) = watcher.run(span, &mut |event| deliver(Update::Event(event))).await else {
+                return Ended::Told;
+            };
+            if broken.status().is_some_and(|status| status.code == 404) {
+                return Ended::NotServed;
+            }
+            let reason = explain_watch(&broken, kind);
+            if broken.status().is_some_and(is_refusal) {
+                deliver(Update::Refused(reason.clone()));
+                if span == Span::Once {
+                    tracing::error!("cannot watch {kind} at {url}: {reason}");
                     return Ended::Told;
                 }
             }
+            // As much time as was lost before is enough to tell that it is not the same trouble.
+            if watcher.was_well_for(delay) {
+                backoff.reset();
+            }
+            // It has no end.
+            delay = backoff.next().unwrap_or_default().max(retry_after(broken.status()));
+            let seconds = delay.as_secs_f64();
+            tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
+            tokio::time::sleep(delay).await;
         }
     }
 }
 
-/// The status that the API server answered with, where it did.
-fn status(error: &watcher::Error) -> Option<&Status> {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status),
-        _ => None,
-    }
-}
-
-/// Whether a watch cannot be had from the resource version that it was asked from. kube's watcher begins with a new list
-/// where an event says so, as the API server does, and asks for the same again where the answer itself does
-/// (<https://github.com/kube-rs/kube/issues/1042>), as the API conventions allow.
-fn is_expired(error: &watcher::Error) -> bool {
-    status(error).is_some_and(|status| status.code == 410)
+/// For how long the API server wants to be left alone.
+fn retry_after(status: Option<&Status>) -> Duration {
+    let seconds = status.and_then(|status| status.details.as_ref()).map_or(0, |details| details.retry_after_seconds);
+    Duration::from_secs(seconds.into()).min(LONGEST_REST)
 }
 
 /// Whether the server answered that it will not do this, now or later.
@@ -179,32 +139,11 @@ fn is_refusal(status: &Status) -> bool {
     matches!(status.code, 400 | 401 | 403 | 422)
 }
 
-/// None: an object that is none, because it has no name.
-fn translate(event: watcher::Event<RawObject>, gvk: &Gvk) -> Option<Event> {
-    let object = |raw: RawObject| {
-        let object = raw.into_object(gvk);
-        if object.is_none() {
-            tracing::warn!("the API server sent a {gvk} without a name, which is left out");
-        }
-        object
-    };
-    Some(match event {
-        watcher::Event::Init => Event::Init,
-        watcher::Event::InitApply(raw) => Event::InitApply(object(raw)?),
-        watcher::Event::InitDone => Event::InitDone,
-        watcher::Event::Apply(raw) => Event::Apply(object(raw)?),
-        watcher::Event::Delete(raw) => {
-            let gone = object(raw)?;
-            Event::Delete { key: gone.key, uid: gone.uid, version: gone.resource_version }
-        }
-    })
-}
-
 /// The error down to its cause, and what to do where that is known.
-fn explain_watch(error: &watcher::Error, kind: &Kind) -> String {
-    let text = explain(error);
-    if status(error).is_some_and(|status| status.code == 403) {
-        return format!("{text}; the account needs the verbs get, list and watch on {}", kind.plural);
+fn explain_watch(broken: &Broken, kind: &Kind) -> String {
+    let Some(Status { code, message, .. }) = broken.status() else { return explain(broken) };
+    if *code == 403 {
+        return format!("{message}; the account needs the verbs get, list and watch on {}", kind.plural);
     }
-    text
+    format!("{message} ({code})")
 }

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod manifests;
+mod watcher;
 
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ pub enum Update {
 impl Source {
     /// Follows the selected objects for as long as `span` says. What fails is said in the log and tried again. Whatever is
     /// asked of an API server, or comes from it, is `heard`.
-    pub async fn watch(&self, selection: &Selection, span: Span, heard: &Arc<Heard>, deliver: impl FnMut(Update)) {
+    pub async fn watch(&self, selection: &Selection, span: Span, heard: &Heard, deliver: impl FnMut(Update)) {
         match self {
             Self::Cluster(cluster) => cluster.watch(selection, span, heard, deliver).await,
             Self::Manifests(manifests) => manifests.watch(selection, span, deliver).await,

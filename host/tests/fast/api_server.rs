@@ -192,7 +192,9 @@ async fn a_watch_that_ends_is_resumed_from_the_last_bookmark() {
     let watches = Arc::clone(&open);
     let server = Server::start(move |parameters| {
         if !is(parameters, "watch", "true") {
-            return list(&[], "10", "");
+            // Whoever asks for one asks how new the server is, as a watch that has ended before its time may not be of it.
+            let version = if is(parameters, "limit", "1") { "17" } else { "10" };
+            return list(&[], version, "");
         }
         let first = if is(parameters, "resourceVersion", "10") {
             vec![event("ADDED", &served("a", "11", "main")), bookmark("17", &json!({}))]
@@ -208,7 +210,9 @@ async fn a_watch_that_ends_is_resumed_from_the_last_bookmark() {
     host.line_with("default/a");
     open.lock().unwrap().clear();
     host.line_with("default/b");
-    assert_eq!(server.requests()[2]["resourceVersion"], "17");
+    let requests = server.requests();
+    let watches: Vec<_> = requests.iter().filter(|parameters| is(parameters, "watch", "true")).collect();
+    assert_eq!(watches[1]["resourceVersion"], "17");
     assert_eq!(host.stop().stdout.len(), 2);
 }
 

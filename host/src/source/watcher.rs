@@ -1,0 +1,267 @@
+//! The selected objects of one kind, by a list in pages and a watch from where that began.
+//!
+//! kube's watcher resumes a watch at once whenever it ends, and keeps its place whatever was said in between. This one
+//! begins with a new list wherever it cannot be told that nothing was missed: what has not changed is not told again.
+
+use std::collections::HashSet;
+use std::mem;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use kube::api::{ListParams, WatchParams};
+use kube::core::{Status, WatchEvent};
+use kube::{Api, ResourceExt as _};
+
+use super::Span;
+use crate::cache::Event;
+use crate::cluster::Cluster;
+use crate::health::Heard;
+use crate::object::{Kind, Object, RawObject};
+use crate::selector::Selection;
+
+/// How many objects a page of a list has at most; client-go's number.
+const PAGE: u32 = 500;
+
+/// How much longer than it was asked for a watch may be silent. Then its connection is taken for dead.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// A watch that ends sooner has failed, so that one that always does is not begun in a tight loop.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Of how many objects without a name a watch tells.
+const MAX_NAMELESS: usize = 100;
+
+/// Why it does not go on. It can always be tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error(transparent)]
+    Failed(#[from] kube::Error),
+    /// In the middle of a watch.
+    #[error("the API server has ended the watch: {}", .0.message)]
+    Told(Box<Status>),
+    #[error("the API server has been silent for {}", humantime::format_duration(*.0))]
+    Silent(Duration),
+    #[error("the API server has ended the watch as soon as it had begun")]
+    Short,
+    #[error("the API server has told of something without a resource version")]
+    NoVersion,
+    #[error("the API server continues a list where it has begun")]
+    EndlessList,
+}
+
+impl Broken {
+    /// The status that the API server has answered with, where it has.
+    pub(super) fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Failed(kube::Error::Api(status)) | Self::Told(status) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+/// Follows the selected objects of one kind.
+pub(super) struct Watcher<'a> {
+    api: Api<RawObject>,
+    kind: &'a Kind,
+    url: &'a str,
+    labels: Option<String>,
+    fields: Option<String>,
+    /// Is told of each question, and of each thing that is told.
+    heard: &'a Heard,
+    /// How long a watch goes on.
+    timeout: Duration,
+    /// The resource version that the next watch begins from. None: a list comes first.
+    position: Option<String>,
+    /// The last watch did not end by its time, so that the API server may not be what it was.
+    in_doubt: bool,
+    /// It has failed, and has not done well since.
+    failing: bool,
+    /// Since when the last watch was open, and whether it has told of an object.
+    open: Option<(Instant, bool)>,
+    /// What was told of that cannot be handled.
+    nameless: HashSet<String>,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(cluster: &'a Cluster, kind: &'a Kind, selection: &Selection, heard: &'a Heard) -> Self {
+        let api = match &selection.namespace {
+            Some(namespace) if kind.namespaced => Api::namespaced_with(cluster.client(), namespace, kind),
+            _ => Api::all_with(cluster.client(), kind),
+        };
+        Self {
+            api,
+            kind,
+            url: &cluster.url,
+            labels: (!selection.labels.selects_all()).then(|| selection.labels.as_str().to_owned()),
+            fields: (!selection.fields.selects_all()).then(|| selection.fields.to_string()),
+            heard,
+            timeout: cluster.timeout,
+            position: None,
+            in_doubt: false,
+            failing: false,
+            open: None,
+            nameless: HashSet::new(),
+        }
+    }
+
+    /// Tells of the objects until all have been told of, if that is enough, or something goes wrong. After that it can
+    /// be called again, and goes on.
+    pub(super) async fn run(&mut self, span: Span, tell: &mut impl FnMut(Event)) -> Result<(), Broken> {
+        let ended = self.go_on(span, tell).await;
+        if let Err(broken) = &ended {
+            self.failing = true;
+            if !keeps_place(broken) {
+                self.position = None;
+            }
+        }
+        ended
+    }
+
+    /// Whether there was a watch, before it went wrong, that has told of an object or was open for that long.
+    pub(super) fn was_well_for(&mut self, time: Duration) -> bool {
+        self.open.take().is_some_and(|(since, has_told)| has_told || since.elapsed() >= time)
+    }
+
+    async fn go_on(&mut self, span: Span, tell: &mut impl FnMut(Event)) -> Result<(), Broken> {
+        loop {
+            if self.in_doubt
+                && let Some(version) = &self.position
+                && self.is_set_back(version).await?
+            {
+                tracing::warn!("{} has been set back: listing {} anew", self.url, self.kind);
+                self.position = None;
+            }
+            if self.position.is_none() {
+                self.position = Some(self.list(tell).await?);
+            }
+            if span == Span::Once {
+                return Ok(());
+            }
+            self.watch(tell).await?;
+        }
+    }
+
+    /// Tells of everything there is, and returns the resource version to watch from.
+    ///
+    /// The list is read as things are when it is asked for, not from the API server's cache, so that one that begins
+    /// after a write has what was written. A list whose token has expired may go on with a newer version; the watch is
+    /// from the first one, and so tells of what has changed on the pages before.
+    async fn list(&mut self, tell: &mut impl FnMut(Event)) -> Result<String, Broken> {
+        tell(Event::Init);
+        let mut params = ListParams { limit: Some(PAGE), ..self.list_params() };
+        let mut version = None;
+        loop {
+            self.heard.note(Instant::now());
+            let page = self.api.list(&params).await?;
+            version = version.or(page.metadata.resource_version.filter(|version| !version.is_empty()));
+            for raw in page.items {
+                self.object(raw).into_iter().for_each(|object| tell(Event::InitApply(object)));
+            }
+            let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else { break };
+            if params.continue_token.replace(token) == params.continue_token {
+                return Err(Broken::EndlessList);
+            }
+        }
+        let version = version.ok_or(Broken::NoVersion)?;
+        tell(Event::InitDone);
+        Ok(version)
+    }
+
+    /// Tells of what changes from `position` on, and moves it, until the watch has ended by its time.
+    async fn watch(&mut self, tell: &mut impl FnMut(Event)) -> Result<(), Broken> {
+        let params = WatchParams {
+            label_selector: self.labels.clone(),
+            field_selector: self.fields.clone(),
+            timeout: Some(u32::try_from(self.timeout.as_secs()).unwrap_or(u32::MAX)),
+            bookmarks: true,
+            send_initial_events: false,
+        };
+        self.in_doubt = true;
+        let version = self.position.clone().unwrap_or_default();
+        self.heard.note(Instant::now());
+        let mut events = pin!(self.api.watch(&params, &version).await?);
+        let opened = Instant::now();
+        self.open = Some((opened, false));
+        if mem::take(&mut self.failing) {
+            tracing::info!("watching {} at {} again", self.kind, self.url);
+        }
+        let silence = self.timeout + MARGIN;
+        loop {
+            let Ok(event) = tokio::time::timeout(silence, events.next()).await else {
+                return Err(Broken::Silent(silence));
+            };
+            self.heard.note(Instant::now());
+            match event {
+                Some(Ok(WatchEvent::Added(raw) | WatchEvent::Modified(raw))) => {
+                    let version = raw.resource_version();
+                    self.object(raw).into_iter().for_each(|object| tell(Event::Apply(object)));
+                    self.has_told(version)?;
+                }
+                Some(Ok(WatchEvent::Deleted(raw))) => {
+                    let version = raw.resource_version();
+                    if let Some(Object { key, uid, resource_version: version, .. }) = self.object(raw) {
+                        tell(Event::Delete { key, uid, version });
+                    }
+                    self.has_told(version)?;
+                }
+                Some(Ok(WatchEvent::Bookmark(bookmark))) => self.move_to(Some(bookmark.metadata.resource_version))?,
+                Some(Ok(WatchEvent::Error(status))) => return Err(Broken::Told(status)),
+                Some(Err(error)) => return Err(error.into()),
+                None => {
+                    let open = opened.elapsed();
+                    // Nobody waits to the last moment.
+                    self.in_doubt = open + SHORTEST < self.timeout;
+                    return if open < SHORTEST { Err(Broken::Short) } else { Ok(()) };
+                }
+            }
+        }
+    }
+
+    fn has_told(&mut self, version: Option<String>) -> Result<(), Broken> {
+        if let Some((_, has_told)) = &mut self.open {
+            *has_told = true;
+        }
+        self.move_to(version)
+    }
+
+    fn move_to(&mut self, version: Option<String>) -> Result<(), Broken> {
+        let version = version.filter(|version| !version.is_empty()).ok_or(Broken::NoVersion)?;
+        self.position = Some(version);
+        Ok(())
+    }
+
+    /// None: it is none, because it has no name. The log says so once.
+    fn object(&mut self, raw: RawObject) -> Option<Object> {
+        let uid = raw.uid().unwrap_or_default();
+        let object = raw.into_object(&self.kind.gvk);
+        if object.is_none() && self.nameless.len() < MAX_NAMELESS && self.nameless.insert(uid.clone()) {
+            tracing::warn!("{} sent a {} without a name, of uid {uid:?}, which is left out", self.url, self.kind);
+        }
+        object
+    }
+
+    /// Whether the newest resource version is older than that, as after a restore from a backup. The API server would
+    /// tell of nothing until it has caught up.
+    async fn is_set_back(&self, version: &str) -> Result<bool, Broken> {
+        let params = ListParams { limit: Some(1), ..self.list_params() };
+        let newest = self.api.list_metadata(&params).await?.metadata.resource_version.unwrap_or_default();
+        Ok(matches!((newest.parse::<u64>(), version.parse::<u64>()), (Ok(newest), Ok(version)) if newest < version))
+    }
+
+    fn list_params(&self) -> ListParams {
+        ListParams { label_selector: self.labels.clone(), field_selector: self.fields.clone(), ..ListParams::default() }
+    }
+}
+
+/// Whether the watch can go on from where it was: the API server is there, or was until a moment ago, and has not said
+/// that it cannot. One that could not be reached may be another one when it is back.
+fn keeps_place(broken: &Broken) -> bool {
+    match broken {
+        Broken::Failed(kube::Error::Api(status)) => status.code == 429 || status.code >= 500,
+        // A line that is no text would come again.
+        Broken::Failed(kube::Error::ReadEvents(error)) => error.kind() != std::io::ErrorKind::InvalidData,
+        Broken::Silent(_) | Broken::Short => true,
+        Broken::Failed(_) | Broken::Told(_) | Broken::NoVersion | Broken::EndlessList => false,
+    }
+}
