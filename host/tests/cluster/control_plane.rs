@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +30,7 @@ pub(crate) struct ControlPlane {
     folder: TempDir,
     port: u16,
     etcd_port: u16,
+    etcd_peer_port: u16,
     etcd: Option<Guarded>,
     api_server: Option<Guarded>,
     controller_manager: Option<Guarded>,
@@ -46,23 +48,13 @@ impl ControlPlane {
             folder,
             port,
             etcd_port,
+            etcd_peer_port,
             etcd: None,
             api_server: None,
             controller_manager: None,
         };
         cluster.write_credentials();
-        let (clients, peers) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{etcd_peer_port}"));
-        cluster.etcd = Some(cluster.start_program(
-            "etcd",
-            &[
-                format!("--data-dir={}", cluster.path("etcd").display()),
-                format!("--listen-client-urls={clients}"),
-                format!("--advertise-client-urls={clients}"),
-                format!("--listen-peer-urls={peers}"),
-                format!("--initial-advertise-peer-urls={peers}"),
-                format!("--initial-cluster=default={peers}"),
-            ],
-        ));
+        cluster.start_etcd();
         cluster
     }
 
@@ -91,6 +83,54 @@ impl ControlPlane {
         }
         cluster.controller_manager = Some(cluster.start_program("kube-controller-manager", &args));
         cluster
+    }
+
+    pub(crate) fn start_etcd(&mut self) {
+        let of = |port| format!("http://127.0.0.1:{port}");
+        let (clients, peers) = (of(self.etcd_port), of(self.etcd_peer_port));
+        self.etcd = Some(self.start_program(
+            "etcd",
+            &[
+                format!("--data-dir={}", self.path("etcd").display()),
+                format!("--listen-client-urls={clients}"),
+                format!("--advertise-client-urls={clients}"),
+                format!("--listen-peer-urls={peers}"),
+                format!("--initial-advertise-peer-urls={peers}"),
+                format!("--initial-cluster=default={peers}"),
+            ],
+        ));
+    }
+
+    /// Kills etcd as `kill -9` does.
+    pub(crate) fn kill_etcd(&mut self) {
+        self.etcd = None;
+        poll("end of etcd", || TcpStream::connect(("127.0.0.1", self.etcd_port)).is_err().then_some(()));
+    }
+
+    /// Kills everything, and starts it again with nothing in it.
+    pub(crate) fn begin_anew(&mut self) {
+        self.kill_api_server();
+        self.kill_etcd();
+        fs::remove_dir_all(self.path("etcd")).unwrap();
+        self.start_etcd();
+        self.start_api_server();
+    }
+
+    /// Has etcd forget what has led to how things are.
+    pub(crate) fn compact(&self) {
+        let revision = &self.ask_etcd("/v3/kv/range", &json!({"key": "eA=="}))["header"]["revision"];
+        let compacted = self.ask_etcd("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
+        assert!(compacted["header"].is_object(), "{compacted}");
+    }
+
+    fn ask_etcd(&self, path: &str, body: &Value) -> Value {
+        let (address, body) = (format!("127.0.0.1:{}", self.etcd_port), body.to_string());
+        let mut connection = TcpStream::connect(address).unwrap();
+        let length = body.len();
+        write!(connection, "POST {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
     pub(crate) fn start_api_server(&mut self) {

@@ -15,4 +15,5 @@ mod main_job;
 mod outages;
 mod proxy;
 mod replicas;
+mod restarts;
 mod watching;

@@ -5,6 +5,7 @@
 pub(crate) mod host;
 pub(crate) mod plugins;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -53,6 +54,46 @@ pub(crate) fn probe(name: &str, mode: &str) -> Value {
     let mut object = replica_set(name, &["main"]);
     object["metadata"]["annotations"] = json!({ "probe": mode });
     object
+}
+
+/// What the plugin `probe` should have told last of these objects, and of what is gone, and has not. Objects that count
+/// nothing are left out.
+pub(crate) fn unseen(stdout: &[String], objects: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut last = BTreeMap::new();
+    for line in stdout {
+        if let Some((object, state)) = line.strip_prefix("version-0001 default/").and_then(|rest| rest.split_once(' '))
+        {
+            last.insert(object, state);
+        }
+    }
+    let mut unseen = Vec::new();
+    for (name, object) in objects {
+        let Some(counter) = object["metadata"]["annotations"]["probe-counter"].as_str() else { continue };
+        let state = last.get(&**name);
+        if state.is_none_or(|state| !state.ends_with(&format!(" counter {counter}"))) {
+            unseen.push(format!("{name}: {counter} and not {state:?}"));
+        }
+    }
+    let gone = last.iter().filter(|(name, state)| !objects.contains_key(**name) && **state != "gone");
+    unseen.extend(gone.map(|(name, state)| format!("{name}: gone and not {state}")));
+    unseen
+}
+
+/// Waits until the plugin `probe` has told of all objects as they are.
+pub(crate) fn wait_until_seen(host: &host::Host, objects: &BTreeMap<String, Value>) {
+    let start = Instant::now();
+    loop {
+        let unseen = unseen(&host.stdout(), objects);
+        if unseen.is_empty() {
+            return;
+        }
+        if start.elapsed() > DEADLINE * 2 {
+            let (some, log) = (unseen[..unseen.len().min(20)].join("\n"), host.messages());
+            let log: Vec<_> = log.iter().filter(|line| !line.starts_with("version-")).map(String::as_str).collect();
+            panic!("{} not seen:\n{some}\nlog:\n{}", unseen.len(), log.join("\n"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// A ConfigMap with this data.

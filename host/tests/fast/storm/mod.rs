@@ -1,8 +1,6 @@
 //! Everything at once: objects that change all the time, plugins that fail and are replaced, an API server that does not
 //! keep up.
 
-mod server;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::thread::sleep;
@@ -11,9 +9,9 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::scripted::{End, Server};
 use crate::support::host::{Finished, Host, Workplace};
 use crate::support::{DEADLINE, plugins, write_whole};
-use server::{End, Server};
 
 const OBJECTS: usize = 200;
 const OPERATIONS: u32 = 10_000;
@@ -124,7 +122,7 @@ impl Storm {
             self.objects.remove(&name);
         } else {
             let mode = self.random.choice(MODES).unwrap();
-            self.server.write(&name, json!({"probe": mode, "probe-counter": counter.to_string()}));
+            self.server.write(&name, &json!({"probe": mode, "probe-counter": counter.to_string()}));
             self.objects.insert(name, counter);
         }
     }

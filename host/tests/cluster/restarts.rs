@@ -1,0 +1,160 @@
+//! A control plane that is killed, forgets, and is not what it was when it is back, while objects change.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::control_plane::{ControlPlane, host_as};
+use crate::proxy::Proxy;
+use crate::support::host::{Host, Workplace};
+use crate::support::{plugins, probe, wait_until_seen};
+
+/// Somebody who changes objects, whatever happens to the control plane.
+struct Changes {
+    api: Api<ReplicaSet>,
+    counter: u32,
+}
+
+impl Changes {
+    async fn to(cluster: &ControlPlane) -> Self {
+        Self { api: Api::default_namespaced(cluster.client().await), counter: 0 }
+    }
+
+    /// Creates or changes an object, as soon as that can be done.
+    async fn change(&mut self, number: usize) {
+        self.counter += 1;
+        let mut object = probe(&name(number), "-");
+        object["metadata"]["annotations"]["probe-counter"] = self.counter.to_string().into();
+        let params = PatchParams::apply("test").force();
+        self.insist("change", async |api| api.patch(&name(number), &params, &Patch::Apply(&object)).await.map(drop))
+            .await;
+    }
+
+    async fn delete(&self, number: usize) {
+        self.insist("deletion", async |api| match api.delete(&name(number), &DeleteParams::background()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            deleted => deleted.map(drop),
+        })
+        .await;
+    }
+
+    async fn insist(&self, what: &str, attempt: impl AsyncFn(&Api<ReplicaSet>) -> Result<(), kube::Error>) {
+        let start = Instant::now();
+        while let Err(error) = attempt(&self.api).await {
+            assert!(start.elapsed() < Duration::from_mins(1), "{what}: {error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until all objects, as they are, have been seen.
+    async fn are_seen(&self, host: &Host) {
+        let objects = self.api.list(&ListParams::default()).await.unwrap();
+        let of = |object: ReplicaSet| (object.name_any(), serde_json::to_value(object).unwrap());
+        wait_until_seen(host, &objects.into_iter().map(of).collect::<BTreeMap<String, Value>>());
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("object-{number}")
+}
+
+fn place() -> Workplace {
+    let place = Workplace::new();
+    place.plugin("probe", &plugins::probe(1));
+    place
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_while_the_api_server_and_etcd_are_killed_is_seen_in_the_end() {
+    let mut cluster = ControlPlane::start();
+    let place = place();
+    let mut changes = Changes::to(&cluster).await;
+    for number in 0..50 {
+        changes.change(number).await;
+    }
+    let host = cluster.host(&place.plugins, &[]);
+    changes.are_seen(&host).await;
+    for round in 0..4 {
+        let before = changes.counter;
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::task::block_in_place(|| {
+                if round % 2 == 0 {
+                    cluster.kill_api_server();
+                    cluster.start_api_server();
+                } else {
+                    cluster.kill_etcd();
+                    cluster.start_etcd();
+                }
+            });
+        };
+        let changing = async {
+            for number in 0..40 {
+                changes.change(number).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            changes.delete(40 + round).await;
+        };
+        tokio::join!(killing, changing);
+        assert_eq!(changes.counter, before + 40);
+        let start = Instant::now();
+        changes.are_seen(&host).await;
+        println!("round {round}: all is seen {:.1} s after the last change", start.elapsed().as_secs_f64());
+    }
+    host.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_the_end() {
+    let mut cluster = ControlPlane::start();
+    let place = place();
+    let way = Proxy::to(cluster.port());
+    let mut changes = Changes::to(&cluster).await;
+    // So many that resource versions are greater than those of a control plane that has just begun.
+    cluster.create((0..400).map(|number| probe(&name(number), "-"))).await;
+    for number in 0..20 {
+        changes.change(number).await;
+    }
+    let kubeconfig = cluster.kubeconfig_by("way", way.port);
+    let host = host_as(&kubeconfig, &place.plugins, &[]);
+    changes.are_seen(&host).await;
+
+    // The API server has history of its own, until it ends.
+    way.cut();
+    for number in 0..10 {
+        changes.change(number).await;
+    }
+    changes.delete(30).await;
+    cluster.compact();
+    cluster.kill_api_server();
+    cluster.start_api_server();
+    way.mend();
+    host.log("too old resource version");
+    host.line("version-0001 default/object-30 gone");
+    changes.are_seen(&host).await;
+
+    // Where the way is cut, nothing tells that the end of the connection is the end of that history.
+    way.cut();
+    cluster.begin_anew();
+    for number in 5..10 {
+        changes.change(number).await;
+    }
+    way.mend();
+    host.log("has been set back");
+    host.line("version-0001 default/object-399 gone");
+    changes.are_seen(&host).await;
+
+    // Seen from near, it was gone for a while, and may have any resource version by then.
+    cluster.begin_anew();
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "more"}}));
+    for number in 8..12 {
+        changes.change(number).await;
+    }
+    host.line("version-0001 default/object-5 gone");
+    changes.are_seen(&host).await;
+    host.stop();
+}
