@@ -73,6 +73,14 @@ test-fast: plugins test-guests ## Test what needs no control plane
 	@cargo test --workspace --exclude oarlock
 	@cargo test -p oarlock --lib --bins --test fast
 
+# On tmpfs where there is one: etcd waits for each write to reach the disk.
+.PHONY: soak
+soak: build plugins test-guests ## Run the host for an hour, or MINUTES=6, under all that can go wrong, and print figures
+	@assets=$$(host/tests/control-plane/build.sh); \
+	[ ! -d /dev/shm ] || export TMPDIR=/dev/shm; \
+	OARLOCK_TEST_CONTROL_PLANE=$$assets OARLOCK_TEST_HOST=$(CURDIR)/target/release/oarlock MINUTES=$(or $(MINUTES),60) \
+	  cargo test -p oarlock --test cluster soak -- --ignored --nocapture
+
 .PHONY: lint
 lint: ## Check format, lints and documentation
 	cargo fmt --all --check

@@ -16,4 +16,5 @@ mod outages;
 mod proxy;
 mod replicas;
 mod restarts;
+mod soak;
 mod watching;

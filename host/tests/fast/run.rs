@@ -289,3 +289,12 @@ fn health_and_metrics_are_served() {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
 }
+
+#[test]
+fn an_address_that_is_taken_is_said_and_the_host_does_not_run_without_it() {
+    let place = Workplace::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let finished = place.run(&["--admin", &taken.local_addr().unwrap().to_string()]).finish();
+    assert_eq!(finished.status.code(), Some(1));
+    finished.log("cannot listen on ");
+}

@@ -127,9 +127,10 @@ impl Host {
         Self::spawn(command)
     }
 
-    /// `oarlock run` on a plugin folder.
+    /// `oarlock run` on a plugin folder, of the program that `$OARLOCK_TEST_HOST` names, or else the one just built.
     pub(crate) fn command(plugins: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oarlock"));
+        let program = std::env::var_os("OARLOCK_TEST_HOST").unwrap_or_else(|| env!("CARGO_BIN_EXE_oarlock").into());
+        let mut command = Command::new(program);
         command.arg("run").arg("--plugins").arg(plugins).env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
         command
     }

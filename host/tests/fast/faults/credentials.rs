@@ -52,6 +52,29 @@ async fn a_token_that_is_not_taken_any_more_is_read_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_gives_tokens_is_asked_again_when_its_last_one_is_not_taken() {
+    let mut trial = Trial::with(20).await;
+    let token = trial.place.folder.path().join("token");
+    write_whole(&token, b"first");
+    trial.server.faults(|faults| faults.token = Some("first".into()));
+    let head = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":""#;
+    let script = format!("printf '%s%s\"}}}}' '{head}' $(cat {})", token.display());
+    let exec = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
+        "interactiveMode": "Never",
+    });
+    let host = trial.host_at(&trial.server.url, &json!({}), &json!({"exec": exec}), &[]);
+    trial.wait(&host);
+    // The program says nothing of when it ends.
+    write_whole(&token, b"second");
+    trial.server.faults(|faults| faults.token = Some("second".into()));
+    trial.server.end_watch(End::Closed);
+    trial.change(1);
+    trial.delete(10);
+    trial.ends_well(host, 8, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_of_another_authority_are_trusted_when_the_kubeconfig_names_it() {
     let mut trial = Trial::with(20).await;
     let authority = trial.place.folder.path().join("ca.crt");

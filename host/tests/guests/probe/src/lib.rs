@@ -25,6 +25,8 @@ struct Settings {
     owns: Option<String>,
     /// How many kinds more to own.
     owns_more: u32,
+    /// Stands for the annotation `probe` of every object.
+    mode: Option<String>,
     /// Stands for `VALUE` in what the annotation `ask` says.
     value: String,
 }
@@ -75,7 +77,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         println!("{VERSION} {target} deleting");
         return Ok(Outcome::done());
     }
-    let mode = annotation(object, "probe")?;
+    let mode = SETTINGS.get().and_then(|settings| settings.mode.as_deref()).or(annotation(object, "probe")?);
     let counter = annotation(object, "probe-counter")?.map(|counter| format!(" counter {counter}")).unwrap_or_default();
     println!("{VERSION} {target} {} attempt {attempt}{counter}", mode.unwrap_or("-"));
     match mode {
