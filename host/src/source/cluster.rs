@@ -38,12 +38,13 @@ impl Cluster {
     ) {
         let (gvk, url) = (&selection.gvk, &self.url);
         let mut backoff = DefaultBackoff::default();
-        let mut waiting = false;
+        let (mut waiting, mut served) = (false, false);
         loop {
             heard.note(Instant::now());
             match self.discover(gvk).await {
                 Ok(Some(kind)) => {
                     backoff.reset();
+                    served = true;
                     if std::mem::take(&mut waiting) {
                         tracing::info!("{url} serves {gvk} now");
                     }
@@ -53,6 +54,8 @@ impl Cluster {
                         Ended::NotServed => tokio::time::sleep(Duration::from_millis(200)).await,
                     }
                 }
+                // An API server that has just begun may not know of all kinds yet.
+                Ok(None) if std::mem::take(&mut served) => tokio::time::sleep(LOOK_AGAIN).await,
                 Ok(None) => {
                     deliver(Update::NotServed);
                     if !std::mem::replace(&mut waiting, true) {
@@ -78,9 +81,8 @@ impl Cluster {
                         tracing::error!("cannot watch {gvk} at {url}: {}", explain(&error));
                         return;
                     }
-                    // It has no end.
                     let status = if let kube::Error::Api(status) = &error { Some(&**status) } else { None };
-                    let delay = backoff.next().unwrap_or_default().max(retry_after(status));
+                    let delay = next_delay(&mut backoff, status);
                     let (seconds, reason) = (delay.as_secs_f64(), explain(&error));
                     tracing::warn!("cannot watch {gvk} at {url}, trying again in {seconds:.1} s: {reason}");
                     tokio::time::sleep(delay).await;
@@ -119,13 +121,19 @@ impl Cluster {
             if watcher.was_well_for(delay) {
                 backoff.reset();
             }
-            // It has no end.
-            delay = backoff.next().unwrap_or_default().max(retry_after(broken.status()));
+            delay = next_delay(&mut backoff, broken.status());
             let seconds = delay.as_secs_f64();
             tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
             tokio::time::sleep(delay).await;
         }
     }
+}
+
+/// How long to wait: from 0.8 s on twice as long each time, up to 10 s to 20 s, but as long as the API server says.
+fn next_delay(backoff: &mut DefaultBackoff, status: Option<&Status>) -> Duration {
+    // It has no end, and no reason to go on to a minute as it does: there is one host, not one on each node.
+    let longest = Duration::from_millis(fastrand::u64(10_000..20_000));
+    backoff.next().unwrap_or(longest).min(longest).max(retry_after(status))
 }
 
 /// For how long the API server wants to be left alone.

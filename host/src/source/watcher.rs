@@ -159,9 +159,10 @@ impl<'a> Watcher<'a> {
                 self.object(raw).into_iter().for_each(|object| tell(Event::InitApply(object)));
             }
             let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else { break };
-            if params.continue_token.replace(token) == params.continue_token {
+            if params.continue_token.as_ref() == Some(&token) {
                 return Err(Broken::EndlessList);
             }
+            params.continue_token = Some(token);
         }
         let version = version.ok_or(Broken::NoVersion)?;
         tell(Event::InitDone);

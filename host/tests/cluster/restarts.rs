@@ -12,6 +12,7 @@ use crate::control_plane::{ControlPlane, host_as};
 use crate::proxy::Proxy;
 use crate::support::host::{Host, Workplace};
 use crate::support::{plugins, probe, wait_until_seen};
+use crate::watching::{WIDGETS, define_widgets, make_widget};
 
 /// Somebody who changes objects, whatever happens to the control plane.
 struct Changes {
@@ -48,6 +49,13 @@ impl Changes {
             assert!(start.elapsed() < Duration::from_mins(1), "{what}: {error}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Waits until there is a watch, and not only a list.
+    async fn are_watched(&mut self, host: &Host) {
+        self.are_seen(host).await;
+        self.change(0).await;
+        self.are_seen(host).await;
     }
 
     /// Waits until all objects, as they are, have been seen.
@@ -124,6 +132,7 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     changes.are_seen(&host).await;
 
     // The API server has history of its own, until it ends.
+    changes.are_watched(&host).await;
     way.cut();
     for number in 0..10 {
         changes.change(number).await;
@@ -138,6 +147,7 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     changes.are_seen(&host).await;
 
     // Where the way is cut, nothing tells that the end of the connection is the end of that history.
+    changes.are_watched(&host).await;
     way.cut();
     cluster.begin_anew();
     for number in 5..10 {
@@ -157,4 +167,25 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     host.line("version-0001 default/object-5 gone");
     changes.are_seen(&host).await;
     host.stop();
+}
+
+/// An API server that begins may not know yet of the kinds that CustomResourceDefinitions define.
+#[test]
+fn custom_resources_are_not_told_as_gone_while_the_api_server_starts() {
+    let mut cluster = ControlPlane::start();
+    let place = place();
+    place.grant("probe", WIDGETS);
+    define_widgets(&cluster);
+    make_widget(&cluster, "w");
+    let host = cluster.host(&place.plugins, &[]);
+    host.line("version-0001 default/w - attempt 0");
+    for round in 0..2 {
+        cluster.kill_api_server();
+        cluster.start_api_server();
+        let name = format!("w-{round}");
+        make_widget(&cluster, &name);
+        host.line(&format!("version-0001 default/{name} - attempt 0"));
+    }
+    let stdout = host.stop().stdout;
+    assert_eq!(stdout.len(), 3, "{stdout:?}");
 }

@@ -6,9 +6,9 @@ use crate::control_plane::ControlPlane;
 use crate::support::host::Workplace;
 use crate::support::{asking, plugins, poll, probe};
 
-const WIDGETS: &str = "watches: [{apiVersion: example.com/v1, kind: Widget}]\n";
+pub(crate) const WIDGETS: &str = "watches: [{apiVersion: example.com/v1, kind: Widget}]\n";
 
-fn define_widgets(cluster: &ControlPlane) {
+pub(crate) fn define_widgets(cluster: &ControlPlane) {
     cluster.apply(&json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -25,7 +25,7 @@ fn define_widgets(cluster: &ControlPlane) {
     cluster.kubectl(["wait", "--for=condition=Established", "crd/widgets.example.com"]);
 }
 
-fn make_widget(cluster: &ControlPlane, name: &str) {
+pub(crate) fn make_widget(cluster: &ControlPlane, name: &str) {
     let widget = json!({
         "apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name, "namespace": "default"},
     });

@@ -72,6 +72,8 @@ pub(crate) struct Faults {
     pub(crate) silent_lists: usize,
     /// So many of the next watches are refused because they have expired.
     pub(crate) expired_watches: usize,
+    /// The kind is not served.
+    pub(crate) not_served: bool,
     /// What happens before the next page that continues a list.
     pub(crate) between_pages: Option<Between>,
     /// Answers come in small pieces, this far apart.
@@ -274,6 +276,9 @@ impl Shared {
         let wanted = store.faults.token.as_ref().map(|token| format!("Bearer {token}"));
         if wanted.is_some_and(|wanted| headers.get("authorization").is_none_or(|had| *had != *wanted)) {
             return Some(status(StatusCode::UNAUTHORIZED, "Unauthorized"));
+        }
+        if store.faults.not_served {
+            return Some(status(StatusCode::NOT_FOUND, "NotFound"));
         }
         Some(match (method.as_str(), asked) {
             ("GET", Asked::Watch) => store.watch(parameters, self),

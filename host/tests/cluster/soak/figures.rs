@@ -40,11 +40,14 @@ impl Memory {
         (covariance / variance * end * (1.0 - WARM_UP), mean_memory)
     }
 
-    /// Seven times of the run: the minute, and the MiB.
+    /// The medians of twelve parts of the run.
     pub(super) fn course(&self) -> String {
-        let of = |part: usize| self.samples[(self.samples.len() - 1) * part / 6];
-        let text = |(at, memory): (Duration, f64)| format!("{:.1} min: {memory:.0}", at.as_secs_f64() / 60.0);
-        (0..=6).map(of).map(text).collect::<Vec<_>>().join(", ")
+        let median = |part: &[(Duration, f64)]| {
+            let mut memory: Vec<_> = part.iter().map(|(_, memory)| *memory).collect();
+            memory.sort_by(f64::total_cmp);
+            format!("{:.0}", memory[memory.len() / 2])
+        };
+        self.samples.chunks(self.samples.len().div_ceil(12)).map(median).collect::<Vec<_>>().join(", ")
     }
 }
 

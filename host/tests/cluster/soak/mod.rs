@@ -113,7 +113,7 @@ async fn an_hour_of_everything_at_once_loses_nothing_and_leaves_the_host_as_big_
         ("from when it is back until all have seen a change: median, max", median_and_max(&recoveries)),
         ("from the last change until all is seen", format!("{:.1} s", calm.as_secs_f64())),
         ("lists and watches that the API server was asked for", format!("{requests:?}")),
-        ("memory in MiB", memory.course()),
+        ("memory in MiB, medians of twelve parts", memory.course()),
         ("growth of it after the warm-up", format!("{growth:.1} MiB, {:.1} %", growth / mean * 100.0)),
         ("answers of /livez other than 200", ill.len().to_string()),
         ("the host says", summary),

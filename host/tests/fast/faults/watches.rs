@@ -193,3 +193,23 @@ async fn answers_that_trickle_in_are_waited_for() {
     assert!(start.elapsed() < DEADLINE);
     trial.ends_well(host, 4, 6);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_is_not_served_for_a_moment_is_not_told_as_gone() {
+    let mut trial = Trial::with(20).await;
+    let host = trial.host(&[]);
+    trial.wait(&host);
+    // As by an API server that has begun a moment ago, and does not know of custom resources yet.
+    trial.server.faults(|faults| faults.not_served = true);
+    trial.server.count();
+    trial.server.end_watch(End::Closed);
+    trial.change(1);
+    poll("a look at what is served", || {
+        let asked = trial.server.count();
+        asked.iter().any(|(asked, _)| *asked == Asked::Other).then_some(())
+    });
+    trial.server.faults(|faults| faults.not_served = false);
+    trial.wait(&host);
+    assert!(!host.stdout().iter().any(|line| line.ends_with(" gone")), "{:?}", host.stdout());
+    trial.ends_well(host, 2, 2);
+}
