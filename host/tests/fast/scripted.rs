@@ -70,8 +70,8 @@ pub(crate) struct Faults {
     pub(crate) cut_lists: usize,
     /// So many of the next lists are never answered.
     pub(crate) silent_lists: usize,
-    /// So many of the next watches are refused because they have expired.
-    pub(crate) expired_watches: usize,
+    /// Watches are refused because they have expired, until there is a list.
+    pub(crate) expired: bool,
     /// The kind is not served.
     pub(crate) not_served: bool,
     /// What happens before the next page that continues a list.
@@ -415,6 +415,7 @@ impl Store {
     fn list(&mut self, parameters: &Parameters) -> Option<Response> {
         // Who looks for the newest version only asks for one.
         let is_whole = parameters.get("limit").is_none_or(|limit| limit != "1");
+        self.faults.expired &= !is_whole;
         if is_whole && self.faults.silent_lists > 0 {
             self.faults.silent_lists -= 1;
             return None;
@@ -477,8 +478,7 @@ impl Store {
 
     fn watch(&mut self, parameters: &Parameters, shared: &Arc<Shared>) -> Response {
         let mut feed = Feed { shared: Arc::clone(shared), at: self.version, first: String::new(), end: None };
-        if self.faults.expired_watches > 0 {
-            self.faults.expired_watches -= 1;
+        if self.faults.expired {
             return status(StatusCode::GONE, "Expired");
         }
         if parameters.get("sendInitialEvents").is_some_and(|wanted| wanted == "true") {

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How much the memory may have grown from the end of the warm-up to the end, by a straight line through all that was
-/// measured in between, as a part of its mean: less than what a run swings by.
+/// How much the memory may have grown from the end of the warm-up to the end, as a part of its mean: by a straight line
+/// through the least of each quarter of a minute, because calls that take all they may come and go.
 pub(super) const MAX_GROWTH: f64 = 0.1;
 
 /// How long to warm up, as a part of the time; ten minutes of an hour.
 const WARM_UP: f64 = 1.0 / 6.0;
+
+/// How often memory is measured.
+pub(super) const EVERY: Duration = Duration::from_millis(250);
+
+/// So many samples are one for the straight line, the least of them.
+const AT_ONCE: usize = 60;
 
 /// Memory over time, in MiB.
 pub(super) struct Memory {
@@ -28,8 +34,7 @@ impl Memory {
     /// After the warm-up, by a straight line: how much it has grown, and its mean.
     pub(super) fn growth(&self) -> (f64, f64) {
         let end = self.samples.last().map_or(0.0, |(at, _)| at.as_secs_f64());
-        let points = self.samples.iter().map(|(at, memory)| (at.as_secs_f64(), *memory));
-        let points: Vec<_> = points.filter(|(at, _)| *at >= end * WARM_UP).collect();
+        let points: Vec<_> = self.least(AT_ONCE).into_iter().filter(|(at, _)| *at >= end * WARM_UP).collect();
         let mean = |of: &dyn Fn(&(f64, f64)) -> f64| {
             let (sum, count) = points.iter().fold((0.0, 0.0), |(sum, count), point| (sum + of(point), count + 1.0));
             sum / count
@@ -40,14 +45,19 @@ impl Memory {
         (covariance / variance * end * (1.0 - WARM_UP), mean_memory)
     }
 
-    /// The medians of twelve parts of the run.
+    /// The least of each twelfth of the run.
     pub(super) fn course(&self) -> String {
-        let median = |part: &[(Duration, f64)]| {
-            let mut memory: Vec<_> = part.iter().map(|(_, memory)| *memory).collect();
-            memory.sort_by(f64::total_cmp);
-            format!("{:.0}", memory[memory.len() / 2])
+        let least = self.least(self.samples.len().div_ceil(12));
+        least.iter().map(|(_, memory)| format!("{memory:.0}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Of each so many samples, the second of the first one and the least memory.
+    fn least(&self, samples: usize) -> Vec<(f64, f64)> {
+        let least = |part: &[(Duration, f64)]| {
+            let memory = part.iter().map(|(_, memory)| *memory).fold(f64::INFINITY, f64::min);
+            (part[0].0.as_secs_f64(), memory)
         };
-        self.samples.chunks(self.samples.len().div_ceil(12)).map(median).collect::<Vec<_>>().join(", ")
+        self.samples.chunks(samples).map(least).collect()
     }
 }
 
@@ -74,10 +84,13 @@ pub(super) fn count_requests(metrics: &str, counts: &mut BTreeMap<String, u64>) 
 }
 
 #[test]
-fn growth_is_what_a_line_says_after_the_warm_up() {
-    let start = Instant::now();
-    let of = |at: u32| (Duration::from_secs(at.into()), if at < 10 { 5.0 } else { 1000.0 + f64::from(at) });
-    let samples = (0..60).map(of).collect();
-    let (growth, mean) = Memory { start, samples }.growth();
-    assert!((growth - 49.0).abs() < 0.5 && (mean - 1034.5).abs() < 0.5, "{growth} {mean}");
+fn growth_is_what_a_line_through_the_least_says_after_the_warm_up() {
+    let of = |number: u32| {
+        let at = f64::from(number) / 10.0;
+        // What is taken for a moment does not count.
+        let memory = if number.is_multiple_of(3) { 5000.0 } else { 100.0 + at };
+        (Duration::from_secs_f64(at), if at < 60.0 { 5.0 } else { memory })
+    };
+    let (growth, mean) = Memory { start: Instant::now(), samples: (0..6000).map(of).collect() }.growth();
+    assert!((growth - 500.0).abs() < 5.0 && (mean - 450.0).abs() < 10.0, "{growth} {mean}");
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::control_plane::ControlPlane;
 use crate::support::host::{Host, Workplace};
 use crate::support::{plugins, probe, write_whole};
-use figures::{MAX_GROWTH, Memory, count_requests, median_and_max};
+use figures::{EVERY, MAX_GROWTH, Memory, count_requests, median_and_max};
 use host::{Soaked, State, get, memory};
 
 const OBJECTS: usize = 5_000;
@@ -113,7 +113,7 @@ async fn an_hour_of_everything_at_once_loses_nothing_and_leaves_the_host_as_big_
         ("from when it is back until all have seen a change: median, max", median_and_max(&recoveries)),
         ("from the last change until all is seen", format!("{:.1} s", calm.as_secs_f64())),
         ("lists and watches that the API server was asked for", format!("{requests:?}")),
-        ("memory in MiB, medians of twelve parts", memory.course()),
+        ("memory in MiB, the least of each twelfth of the time", memory.course()),
         ("growth of it after the warm-up", format!("{growth:.1} MiB, {:.1} %", growth / mean * 100.0)),
         ("answers of /livez other than 200", ill.len().to_string()),
         ("the host says", summary),
@@ -226,7 +226,7 @@ async fn kill_and_see(
     ready.elapsed()
 }
 
-/// Measures the host's memory each second, and looks whether it is alive. Returns the answers by which it was not.
+/// Measures the host's memory, and looks whether it is alive. Returns the answers by which it was not.
 fn measure(host: &Soaked, shared: Arc<Shared>) -> JoinHandle<(Memory, Vec<String>)> {
     let (pid, address) = (host.pid(), host.address().to_owned());
     thread::spawn(move || {
@@ -240,7 +240,7 @@ fn measure(host: &Soaked, shared: Arc<Shared>) -> JoinHandle<(Memory, Vec<String
                 Ok(answer) => ill.push(answer),
                 Err(error) => ill.push(error.to_string()),
             }
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(EVERY);
         }
         (measured, ill)
     })
