@@ -169,7 +169,7 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     host.stop();
 }
 
-/// An API server that begins may not know yet of the kinds that CustomResourceDefinitions define.
+/// An API server that begins may not know of their kinds yet.
 #[test]
 fn custom_resources_are_not_told_as_gone_while_the_api_server_starts() {
     let mut cluster = ControlPlane::start();
