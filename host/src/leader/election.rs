@@ -9,7 +9,7 @@
 //! Each replica also keeps a Lease that says that it is there, if there is more than one shard: it tells everybody how many
 //! shards each is to have.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What the election goes by, all of it from how long a Lease lasts.
@@ -106,14 +106,14 @@ pub(super) struct Election {
     me: String,
     shards: usize,
     times: Times,
-    known: HashMap<LeaseName, Known>,
+    known: BTreeMap<LeaseName, Known>,
     /// Whether the Leases were seen at all.
     listed: bool,
     /// Until when this replica holds a Lease, by its own writes.
     held: BTreeMap<LeaseName, Instant>,
     /// Shards that are being given up.
     leaving: BTreeSet<usize>,
-    /// When a shard was given up last.
+    /// When a shard was last given up.
     given_up: BTreeMap<usize, Instant>,
 }
 
@@ -139,8 +139,8 @@ impl Known {
 impl Election {
     /// Nothing is known yet. `me` is like no other replica's.
     pub(super) fn new(me: String, shards: usize, times: Times) -> Self {
-        let (known, held, leaving) = (HashMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { me, shards, times, known, listed: false, held, leaving, given_up: BTreeMap::new() }
+        let (known, held, leaving, given_up) = Default::default();
+        Self { me, shards, times, known, listed: false, held, leaving, given_up }
     }
 
     pub(super) fn times(&self) -> Times {
@@ -199,8 +199,7 @@ impl Election {
         let (place, quota) = self.quota(now);
         let mine: Vec<_> = (0..self.shards).filter(|shard| self.is_mine(*shard)).collect();
         for shard in mine.iter().skip(quota) {
-            self.give_up(*shard);
-            self.given_up.insert(*shard, now);
+            self.give_up(*shard, now);
         }
         for shard in &mine[..quota.min(mine.len())] {
             self.leaving.remove(shard);
@@ -228,9 +227,10 @@ impl Election {
     }
 
     /// From now on the shard counts as held only after another write that says so: one that releases it may be under way,
-    /// and can only be undone by that.
-    fn give_up(&mut self, shard: usize) {
+    /// and can only be undone by that. Writes that were asked for before may be answered later, and say nothing.
+    fn give_up(&mut self, shard: usize, now: Instant) {
         self.leaving.insert(shard);
+        self.given_up.insert(shard, now);
         self.held.remove(&LeaseName::Shard { number: shard, of: self.shards });
     }
 
@@ -244,10 +244,10 @@ impl Election {
     }
 
     /// What has to be written for this replica to be gone from all of them. The shards have to be closed before.
-    pub(super) fn farewell(&mut self) -> Vec<Write> {
+    pub(super) fn farewell(&mut self, now: Instant) -> Vec<Write> {
         for shard in 0..self.shards {
             if self.is_mine(shard) {
-                self.give_up(shard);
+                self.give_up(shard, now);
             }
         }
         let me = self.known.get(&LeaseName::Member(self.me.clone()));
@@ -262,20 +262,17 @@ impl Election {
             self.held.remove(name);
             return;
         };
-        if lease.holder == self.me {
-            // What was asked for before the shard was given up may have been undone by that, and its answer be late.
-            let given_up = match &lease.name {
-                LeaseName::Shard { number, .. } => self.given_up.get(number).copied(),
-                LeaseName::Member(_) => None,
-            };
-            if given_up.is_none_or(|given_up| asked > given_up) {
-                self.held.insert(lease.name.clone(), asked + self.times.valid());
-            }
-        } else {
+        let shard = match &lease.name {
+            LeaseName::Shard { number, .. } => Some(number),
+            LeaseName::Member(_) => None,
+        };
+        if lease.holder != self.me {
             self.held.remove(&lease.name);
-            if let LeaseName::Shard { number, .. } = &lease.name {
-                self.leaving.remove(number);
+            if let Some(shard) = shard {
+                self.leaving.remove(shard);
             }
+        } else if shard.and_then(|shard| self.given_up.get(shard)).is_none_or(|given_up| asked > *given_up) {
+            self.held.insert(lease.name.clone(), asked + self.times.valid());
         }
         self.known.insert(lease.name.clone(), Known { lease, since: now, written: Some(asked) });
     }

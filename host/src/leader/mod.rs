@@ -106,7 +106,7 @@ impl Leader {
             self.step().await;
             let _ = timeout(self.election.times().poll(), leave.cancelled()).await;
         }
-        let farewell = self.election.farewell();
+        let farewell = self.election.farewell(Instant::now());
         self.tell();
         self.write(farewell).await;
         Ok(())

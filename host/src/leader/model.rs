@@ -229,7 +229,7 @@ impl World {
 #[test]
 fn no_shard_is_ever_held_twice_and_after_the_storm_each_is_held_and_shares_are_even() {
     const SHARES: [(usize, [usize; 3]); 4] = [(1, [0, 0, 1]), (2, [0, 1, 1]), (3, [1, 1, 1]), (5, [1, 2, 2])];
-    for (seed, (shards, shares)) in (0..60).zip(SHARES.into_iter().cycle()) {
+    for (seed, (shards, shares)) in (0..200).zip(SHARES.into_iter().cycle()) {
         let mut world = World::new(seed, 3, shards);
         world.run(Duration::from_mins(4), STORM);
         // One may be paused until then.
@@ -282,7 +282,7 @@ fn who_leaves_hands_over_at_once() {
     world.run(2 * LEASE, CALM);
     let leader = world.holders(0)[0];
     let replica = &mut world.replicas[leader];
-    let farewell = replica.election.farewell();
+    let farewell = replica.election.farewell(world.now);
     replica.holds = replica.election.held().collect();
     for write in farewell {
         world.serve(leader, Ask::Write(write));
