@@ -81,6 +81,17 @@ soak: build plugins test-guests ## Run the host for an hour, or MINUTES=6, under
 	OARLOCK_TEST_CONTROL_PLANE=$$assets OARLOCK_TEST_HOST=$(CURDIR)/target/release/oarlock MINUTES=$(or $(MINUTES),60) \
 	  cargo test -p oarlock --test cluster soak -- --ignored --nocapture
 
+.PHONY: fuzz
+fuzz: plugins ## Look for bytes that do harm, SECONDS (60) for each of the targets of host/tests/fuzz
+	@command -v cargo-fuzz >/dev/null || { echo "installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
+	@for name in object manifests grant plugin; do \
+	  echo "fuzzing $$name"; \
+	  mkdir -p target/fuzz/corpus/$$name; \
+	  seeds=host/fuzz/corpus/$$name; [ $$name != plugin ] || seeds="$$seeds target/plugins"; \
+	  cargo fuzz run --fuzz-dir host/fuzz --target-dir target/fuzz --sanitizer none $$name \
+	    target/fuzz/corpus/$$name $$seeds -- -max_total_time=$(or $(SECONDS),60) -timeout=30; \
+	done
+
 .PHONY: lint
 lint: ## Check format, lints and documentation
 	cargo fmt --all --check

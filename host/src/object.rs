@@ -202,8 +202,8 @@ impl Object {
 pub struct RawObject {
     meta: ObjectMeta,
     owner: Option<Box<Owner>>,
-    /// It has `apiVersion` and `kind`, which items of a list lack.
-    typed: bool,
+    /// Whether it has `apiVersion` and `kind`, which items of a list lack.
+    typed: (bool, bool),
     json: String,
 }
 
@@ -211,12 +211,12 @@ impl RawObject {
     /// The object, with `apiVersion` and `kind` put in where they were left out. None: it has no name.
     pub fn into_object(mut self, gvk: &Gvk) -> Option<Object> {
         let name = self.meta.name.as_deref()?;
-        if !self.typed {
-            let mut head = format!(r#"{{"apiVersion":"{}","kind":"{}""#, gvk.api_version(), gvk.kind());
-            if self.json[1..].trim_start() != "}" {
-                head.push(',');
-            }
-            self.json.replace_range(..1, &head);
+        // It has a name, so there is something that these come before.
+        if !self.typed.1 {
+            self.json.insert_str(1, &format!(r#""kind":"{}","#, gvk.kind()));
+        }
+        if !self.typed.0 {
+            self.json.insert_str(1, &format!(r#""apiVersion":"{}","#, gvk.api_version()));
         }
         Some(Object {
             key: ObjectKey::new(self.meta.namespace.as_deref(), name),
@@ -233,9 +233,8 @@ impl RawObject {
 impl<'de> Deserialize<'de> for RawObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?.get();
-        let head: Head<'_> = serde_json::from_str(text).unwrap_or_default();
-        let metadata: Metadata<'_> =
-            head.metadata.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let head: Head<'_> = fields(text);
+        let metadata: Metadata<'_> = head.metadata.map(|raw| fields(raw.get())).unwrap_or_default();
         let json = match metadata.managed_fields.and_then(|value| member_range(text, "managedFields", value)) {
             Some((start, end)) => [&text[..start], &text[end..]].concat(),
             None => text.to_owned(),
@@ -258,7 +257,7 @@ impl<'de> Deserialize<'de> for RawObject {
                 ..ObjectMeta::default()
             },
             owner,
-            typed: head.api_version.is_some() && head.kind.is_some(),
+            typed: (head.api_version.is_some(), head.kind.is_some()),
             json,
         })
     }
@@ -288,12 +287,23 @@ impl kube::Resource for RawObject {
     }
 }
 
+/// The fields of an object; none of them if it is no object, or one that has them otherwise.
+fn fields<'a, T: Deserialize<'a> + Default>(text: &'a str) -> T {
+    // An array would pass for the fields in their order.
+    Some(text).filter(|text| text.starts_with('{')).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// What is there even if it is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Head<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "present")]
     api_version: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "present")]
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,

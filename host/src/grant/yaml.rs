@@ -44,6 +44,8 @@ impl Node {
             merge_keys: MergeKeyPolicy::Error,
             // A tag would be dropped.
             reject_unsupported_tags: true,
+            // The stack has room for about 45 levels without optimization.
+            budget: serde_saphyr::budget! { max_depth: 32 },
             with_snippet: false
         };
         let node = serde_saphyr::from_str_with_options::<Option<Self>>(text, options);

@@ -34,10 +34,10 @@ use crate::tally::Tally;
 use fields::{metadata, text};
 use files::{File, Listing, name_of};
 use output::OutputFolder;
-use parse::Broken;
 use store::{Changes, Store, StoreError, Written};
 
 pub use kinds::Kinds;
+pub use parse::{Broken, Documents, Format};
 pub use store::Patch;
 
 /// The objects of a file or folder, and what has become of them.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub enum Format {
     /// Documents separated by `---`.
     Yaml,
     /// One JSON text after another.
@@ -13,23 +13,25 @@ pub(super) enum Format {
 
 /// What there is in a file.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Documents {
+pub struct Documents {
     /// Objects that have an `apiVersion`, a `kind` and a `metadata.name`.
-    pub(super) objects: Vec<Map<String, Value>>,
+    pub objects: Vec<Map<String, Value>>,
     /// What is none.
-    pub(super) broken: Vec<Broken>,
+    pub broken: Vec<Broken>,
 }
 
 /// A document that is no object of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Broken {
+pub struct Broken {
     /// Counted from 1.
-    pub(super) line: usize,
-    pub(super) reason: String,
+    pub line: usize,
+    /// What is wrong.
+    pub reason: String,
 }
 
 impl Documents {
-    pub(super) fn parse(bytes: &[u8], format: Format) -> Self {
+    /// Everything that is in a file of these bytes.
+    pub fn parse(bytes: &[u8], format: Format) -> Self {
         let mut documents = Self::default();
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,

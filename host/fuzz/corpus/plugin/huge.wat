@@ -1,0 +1,1 @@
+(module (memory (export "memory") 65536) (table 100000000 funcref) (func (export "_start")))
