@@ -1,5 +1,8 @@
 //! Guests that break the rules of the contract, each of which is a file in `tests/hostile`.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -52,6 +55,62 @@ fn a_plugin_of_another_version_of_the_contract_is_refused() {
     place.plugin("later", &plugins::reconciler(module, "0.2.0"));
     let finished = place.run_once(&[]);
     finished.log("later.wasm is refused, there is no other version of it: it does not fit the world");
+}
+
+#[test]
+fn a_loop_at_a_deletion_is_ended_and_the_finalizer_stays() {
+    let place = Workplace::new();
+    place.plugin("probe", &plugins::probe(1));
+    place.grant(
+        "probe",
+        "settings: {finalizer: example.com/probe}\ngrants: [{apiVersion: apps/v1, kinds: [ReplicaSet], verbs: [finalize]}]\n",
+    );
+    let mut object = probe("bad", "loop-at-deletion");
+    object["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z".into();
+    object["metadata"]["finalizers"] = json!(["example.com/probe"]);
+    place.object(&object);
+    place.object(&probe("good", "-"));
+    let host = place.run_with_output(&["--call-cpu", "300ms"]);
+    assert_eq!(host.log("it ran for more than the 300ms of processor time")["object"], "default/bad");
+    host.line("version-0001 default/good - attempt 0");
+    host.line_with("default/bad deleting");
+    host.line_with("default/bad deleting");
+    host.stop();
+}
+
+#[test]
+fn a_thousand_plugins_at_once_are_all_called_and_the_host_keeps_its_memory() {
+    let place = Workplace::new();
+    let module = plugins::print_containers();
+    (0..1000).for_each(|number| drop(place.plugin(&format!("plugin-{number:04}"), &module)));
+    place.object(&replica_set("a", &["main"]));
+    let host = place.run(&[]);
+    host.settled();
+    assert_eq!(host.stdout(), vec!["default/a: main"; 1000]);
+    let peak = host.peak_memory_mib();
+    println!("{peak} MiB");
+    assert!(peak < 1000, "{peak} MiB");
+    host.stop();
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_named_and_read_when_it_may() {
+    let place = Workplace::new();
+    let path = place.plugin("print-containers", &plugins::print_containers());
+    let allow = |mode| fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    allow(0o000);
+    place.object(&replica_set("a", &["main"]));
+    let oarlock = Host::command(&place.plugins);
+    // Without what lets root read everything.
+    let mut command = Command::new("setpriv");
+    command.args(["--inh-caps=-all", "--bounding-set=-all"]).arg(oarlock.get_program()).args(oarlock.get_args());
+    command.arg("--manifests").arg(&place.manifests).env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    let host = Host::spawn(command);
+    let refused = host.log("print-containers.wasm is refused, there is no other version of it")["message"].to_string();
+    assert!(refused.contains("Permission denied"), "{refused}");
+    allow(0o644);
+    host.line("default/a: main");
+    host.stop();
 }
 
 /// How much time lies between two calls of the plugin `good`, which asks for one every 50 ms: all but the longest of the next

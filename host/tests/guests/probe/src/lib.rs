@@ -75,6 +75,9 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
     };
     if request.deleting {
         println!("{VERSION} {target} deleting");
+        while annotation(object, "probe")? == Some("loop-at-deletion") {
+            black_box(0);
+        }
         return Ok(Outcome::done());
     }
     let mode = SETTINGS.get().and_then(|settings| settings.mode.as_deref()).or(annotation(object, "probe")?);
