@@ -266,3 +266,50 @@ fn keeps_place(broken: &Broken) -> bool {
         Broken::Failed(_) | Broken::Told(_) | Broken::NoVersion | Broken::EndlessList => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+
+    use super::*;
+    use crate::object::Gvk;
+
+    const LIST: &str =
+        r#"{"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}"#;
+    const EVENT: &str = r#"{"type": "ADDED", "object": {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a", "resourceVersion": "2"}}}"#;
+
+    #[tokio::test]
+    async fn each_question_and_each_event_is_heard() {
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+            let answer = if watch { format!("{EVENT}\n{EVENT}\n") } else { LIST.to_owned() };
+            Ok::<_, Infallible>(Response::new(Body::from(answer.into_bytes())))
+        });
+        let kind = Kind { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".into(), namespaced: true };
+        let (heard, later) = (Heard::default(), Instant::now() + Duration::from_hours(1));
+        let mut watcher = Watcher {
+            api: Api::all_with(Client::new(service, "default"), &kind),
+            kind: &kind,
+            url: "",
+            labels: None,
+            fields: None,
+            heard: &heard,
+            timeout: Duration::from_mins(1),
+            position: None,
+            in_doubt: false,
+            failing: false,
+            open: None,
+            nameless: HashSet::new(),
+        };
+        let mut silences = Vec::new();
+        let ended = watcher.run(Span::Forever, &mut |_| silences.push(heard.silence(later))).await;
+        assert!(matches!(ended, Err(Broken::Short)), "{ended:?}");
+        // The beginning of the list, its end, and two events.
+        assert_eq!((silences.len(), silences[0]), (4, None));
+        assert!(silences[1..].is_sorted_by(|before, after| after < before), "{silences:?}");
+    }
+}
