@@ -71,7 +71,7 @@ test: plugins test-guests ## Test everything, against a real control plane
 .PHONY: test-fast
 test-fast: plugins test-guests ## Test what needs no control plane
 	@cargo test --workspace --exclude oarlock
-	@cargo test -p oarlock --lib --bins --test fast
+	@cargo test -p oarlock --lib --bins --test fast --test fuzz --test latency
 
 # On tmpfs where there is one: etcd waits for each write to reach the disk.
 .PHONY: soak
