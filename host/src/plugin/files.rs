@@ -106,7 +106,7 @@ fn read_file(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if metadata.len() <= most {
         // It may be growing.
-        file.take(most + 1).read_to_end(&mut bytes)?;
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     }
     if metadata.len().max(bytes.len() as u64) > most {
         let most = HumanBytes(most);

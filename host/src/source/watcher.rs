@@ -220,10 +220,11 @@ impl<'a> Watcher<'a> {
     }
 
     fn has_told(&mut self, version: Option<String>) -> Result<(), Broken> {
+        self.move_to(version)?;
         if let Some((_, has_told)) = &mut self.open {
             *has_told = true;
         }
-        self.move_to(version)
+        Ok(())
     }
 
     fn move_to(&mut self, version: Option<String>) -> Result<(), Broken> {
@@ -246,6 +247,7 @@ impl<'a> Watcher<'a> {
     /// tell of nothing until it has caught up.
     async fn is_set_back(&self, version: &str) -> Result<bool, Broken> {
         let params = ListParams { limit: Some(1), ..self.list_params() };
+        self.heard.note(Instant::now());
         let newest = self.api.list_metadata(&params).await?.metadata.resource_version.unwrap_or_default();
         Ok(matches!((newest.parse::<u64>(), version.parse::<u64>()), (Ok(newest), Ok(version)) if newest < version))
     }
