@@ -63,7 +63,7 @@ impl<K: Eq + Hash + Clone> Probation<K> {
         }
     }
 
-    /// The version before broke on this object too, as is known only now.
+    /// The version before may break on this object too, as is known only now.
     pub fn excuse(&mut self, key: &K) {
         self.worse.remove(key);
         self.changed.remove(key);

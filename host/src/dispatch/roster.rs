@@ -27,7 +27,9 @@ impl Dispatch {
                 .entry(Arc::clone(&plugin.name))
                 .or_insert_with(|| Arc::new(self.new_controller(&plugin, stop))),
         );
-        let standing = lock(&controller.standing).of_next(&controller.duty().plugin, &plugin);
+        // What the version before has not answered as it is now tells nothing about the next one.
+        let unfinished: Vec<_> = lock(&controller.queue).unfinished().cloned().collect();
+        let standing = lock(&controller.standing).of_next(&controller.duty().plugin, &plugin, unfinished);
         let left = self.exchange(state, &controller, plugin, standing);
         (controller, left)
     }

@@ -38,12 +38,16 @@ impl Standing {
     ///
     /// It can be gone back to the last version that has proved itself, but never past the operator's word: not to what was
     /// granted by another grant file. Nor to a version with another finalizer, which would leave the new one's on objects.
-    pub(super) fn of_next(&self, before: &Arc<Plugin>, next: &Plugin) -> Self {
+    ///
+    /// What it has not answered as it is now, because the last call for it failed or something has happened since, is
+    /// `unfinished`: who knows whether it could have.
+    pub(super) fn of_next(&self, before: &Arc<Plugin>, next: &Plugin, unfinished: Vec<ObjectRef>) -> Self {
         let (last_good, mut excused) = match &self.probation {
             None => (Some(before), HashSet::new()),
             Some(probation) => (self.fallback.as_ref(), probation.excused().clone()),
         };
         excused.extend(self.breaker.broken_by().iter().cloned());
+        excused.extend(unfinished);
         let may_return = |good: &&Arc<Plugin>| {
             good.digest != next.digest && good.grant == next.grant && good.finalizer == next.finalizer
         };
@@ -71,6 +75,8 @@ impl Standing {
                 Sign::Breaks if is_new && self.fallback.is_some() => {
                     probation.broke(&work.target, work.priority == Priority::Live);
                 }
+                // It comes again, as if nothing had happened to it.
+                Sign::Nothing if work.priority == Priority::Live => probation.excuse(&work.target),
                 Sign::Breaks | Sign::Nothing => {}
             }
             if probation.verdict(all_called) == Verdict::Proved {

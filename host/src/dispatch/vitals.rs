@@ -46,9 +46,7 @@ impl Dispatch {
 impl State {
     /// Whether work of that duty is held back on purpose, so that it does not wait for a worker.
     pub(super) fn is_held_up(&self, duty: &Duty) -> bool {
-        let is_starting =
-            |watch: &Arc<Selection>| self.watches.get(watch).is_some_and(|watched| watched.status == Status::Starting);
         // Children of earlier answers are looked for among them.
-        duty.owned.iter().any(is_starting)
+        duty.owned.iter().any(|watch| self.is_starting(watch))
     }
 }

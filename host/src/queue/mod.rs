@@ -211,6 +211,13 @@ impl Queue {
         self.entries.remove(key);
     }
 
+    /// The objects whose last call has failed, or that something has happened to since.
+    pub fn unfinished(&self) -> impl Iterator<Item = &ObjectRef> {
+        let is_unfinished =
+            |entry: &Entry| entry.failures > 0 || matches!(entry.state, State::Waiting(_) | State::Running { .. });
+        self.entries.iter().filter(move |(_, entry)| is_unfinished(entry)).map(|(key, _)| key)
+    }
+
     /// All objects that there is something to remember about.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectRef> {
         self.entries.keys()
