@@ -28,7 +28,18 @@ fn interval(host: &Host, number: usize) -> Duration {
 
 #[test]
 fn a_plugin_is_called_in_time_beside_each_hostile_one_and_the_host_keeps_its_memory() {
-    let modes = ["loop", "memory", "recurse", "flood", "endless-line", "many-actions", "huge-action", "nested", "trap"];
+    let modes = [
+        "loop",
+        "memory",
+        "recurse",
+        "flood",
+        "flood-log",
+        "endless-line",
+        "many-actions",
+        "huge-action",
+        "nested",
+        "trap",
+    ];
     for mode in modes {
         let place = Workplace::new();
         place.grant("good", "watches: [{apiVersion: apps/v1, kind: ReplicaSet}]\n");

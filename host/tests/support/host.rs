@@ -292,12 +292,22 @@ impl Lines {
     fn wait(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let (mutex, changed) = &*self.state;
         let start = Instant::now();
+        let mut at = 0;
         let mut state = mutex.lock().unwrap();
         loop {
-            let found = (0..state.lines.len()).find(|at| !state.seen[*at] && wanted(&state.lines[*at]));
-            if let Some(at) = found {
-                state.seen[at] = true;
-                return Some(state.lines[at].clone());
+            while at < state.lines.len() {
+                if !state.seen[at] {
+                    let line = state.lines[at].clone();
+                    // Whoever reads the stream is not to wait meanwhile: a host whose log nobody reads waits too.
+                    drop(state);
+                    let is_wanted = wanted(&line);
+                    state = mutex.lock().unwrap();
+                    if is_wanted {
+                        state.seen[at] = true;
+                        return Some(line);
+                    }
+                }
+                at += 1;
             }
             let left = DEADLINE.checked_sub(start.elapsed()).filter(|_| !state.ended)?;
             assert!(!what.is_empty());
