@@ -1,7 +1,7 @@
 //! Whether the host is alive and ready, and if not, what is wrong.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{SetOnce, watch};
@@ -29,12 +29,8 @@ pub struct Checks {
     standing: Option<watch::Receiver<Standing>>,
     /// Cancelled when the host is to stop.
     stop: CancellationToken,
-    seen: Mutex<Seen>,
-}
-
-struct Seen {
-    watchdog: Watchdog,
-    presence: Presence,
+    watchdog: Mutex<Watchdog>,
+    presence: Mutex<Presence>,
 }
 
 /// What was found, a line each.
@@ -56,8 +52,23 @@ impl Checks {
         standing: Option<watch::Receiver<Standing>>,
         stop: CancellationToken,
     ) -> Self {
-        let seen = Mutex::new(Seen { watchdog: Watchdog::default(), presence: Presence::new(Instant::now()) });
-        Self { dispatch, in_flight, plugins_started, waits, standing, stop, seen }
+        let (watchdog, presence) = (Mutex::default(), Mutex::new(Presence::new(Instant::now())));
+        Self { dispatch, in_flight, plugins_started, waits, standing, stop, watchdog, presence }
+    }
+
+    /// Looks each second whether the process is there, for ever. Nothing that may hang is asked here: it would pass for a
+    /// process that was stopped.
+    pub async fn watch_presence(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.tick(Instant::now());
+        }
+    }
+
+    fn tick(&self, now: Instant) {
+        if lock(&self.presence).tick(now) {
+            lock(&self.watchdog).forget();
+        }
     }
 
     /// Looks each second, for ever, and says in the log when the host is not alive.
@@ -80,11 +91,7 @@ impl Checks {
         // Workers of a plugin that was taken away and came back wait for those before them.
         let busy = self.in_flight.all();
         waiting.retain(|waiting| busy.iter().all(|does| does.plugin != waiting.plugin));
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.presence.tick(now) {
-            seen.watchdog.forget();
-        }
-        seen.watchdog.look(waiting, now);
+        lock(&self.watchdog).look(waiting, now);
     }
 
     /// Whether the host does its work. If not, only a new process helps.
@@ -95,15 +102,14 @@ impl Checks {
             report.add(true, "stopping");
             return report;
         }
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.presence.has_grace(now) {
+        if lock(&self.presence).has_grace(now) {
             report.add(true, "the process was stopped for a while, and has its time again");
             return report;
         }
         let stuck = self.in_flight.all().into_iter().filter(|does| does.is_stuck(now));
         let stuck = stuck.map(|does: UnderWay| format!("{does} is not over, long after it had to be"));
         report.add_all("calls", stuck);
-        let neglected = seen.watchdog.neglected(now).into_iter();
+        let neglected = lock(&self.watchdog).neglected(now).into_iter();
         report.add_all(
             "queues",
             neglected.map(|(plugin, time)| {
@@ -146,6 +152,11 @@ impl Checks {
     }
 }
 
+/// Nothing panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Report {
     /// Whether all is good.
     pub fn is_good(&self) -> bool {
@@ -173,5 +184,32 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|Line { good, text }| writeln!(f, "[{}] {text}", if *good { '+' } else { '-' }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::{Gvk, ObjectKey, ObjectRef};
+    use crate::selector::Scope;
+    use crate::shards::Shards;
+
+    #[test]
+    fn looks_that_hang_do_not_pass_for_a_process_that_was_stopped() {
+        let (dispatch, _orders) = Dispatch::new(Scope::default(), Arc::new(Shards::all()));
+        let (in_flight, start) = (Arc::<InFlight>::default(), Instant::now());
+        let pulse = in_flight.pulse(&"demo".into());
+        let target = ObjectRef { gvk: Gvk::replica_set(), key: ObjectKey::new(Some("default"), "a") };
+        pulse.begin(&target, "the call", Duration::ZERO, start);
+        let plugins = (Arc::default(), Arc::default());
+        let checks = Checks::new(Arc::new(dispatch), in_flight, plugins, None, CancellationToken::new());
+        for second in 1..60 {
+            checks.tick(start + Duration::from_secs(second));
+        }
+        let alive = checks.alive(start + Duration::from_mins(1));
+        assert_eq!(
+            alive.bad(),
+            ["plugin demo: the call for ReplicaSet default/a is not over, long after it had to be"]
+        );
     }
 }

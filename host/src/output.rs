@@ -1,5 +1,6 @@
 //! The host's stdout: what plugins print, in whole lines.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::thread;
 
@@ -64,6 +65,31 @@ fn write_all(mut to: impl Write, receiver: &mut mpsc::Receiver<Vec<u8>>) -> io::
         to.flush()?;
     }
     Ok(())
+}
+
+/// Makes each text that is written to it as a whole fit to be shown.
+#[derive(Debug)]
+pub struct Fit<W> {
+    to: W,
+    how: fn(&str) -> Cow<'_, str>,
+}
+
+impl<W: Write> Fit<W> {
+    /// Writes to `to` what `how` makes of it.
+    pub fn new(to: W, how: fn(&str) -> Cow<'_, str>) -> Self {
+        Self { to, how }
+    }
+}
+
+impl<W: Write> Write for Fit<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write_all((self.how)(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::dispatch::{Dispatch, Progress};
 /// How often the line is drawn anew.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// A line on stderr while there is work that was there at the start. Nothing, if stderr is not a terminal.
+/// A line on stderr while there is work that was there at the start. None: stderr is no terminal.
 #[derive(Clone, Debug)]
-pub struct ProgressLine(ProgressBar);
+pub struct ProgressLine(Option<ProgressBar>);
 
 /// Writes to a stream that may be on the same terminal.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl ProgressLine {
         if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}") {
             bar.set_style(style);
         }
-        Self(bar)
+        Self((!bar.is_hidden()).then_some(bar))
     }
 
     /// Writes to `to` so that the line does not get mixed up with what is written.
@@ -38,17 +38,15 @@ impl ProgressLine {
 
     /// Shows how far the work is, until the future is dropped.
     pub async fn show(&self, dispatch: &Dispatch) {
-        let _cleared = Cleared(&self.0);
-        if self.0.is_hidden() {
-            return std::future::pending().await;
-        }
+        let Some(bar) = &self.0 else { return std::future::pending().await };
+        let _cleared = Cleared(bar);
         loop {
             tokio::time::sleep(REDRAW).await;
             let Progress { objects, plugins, waiting, .. } = dispatch.progress();
             let all = objects * plugins;
-            self.0.set_message("reconciling");
-            self.0.set_length(count(all));
-            self.0.set_position(count(all.saturating_sub(waiting)));
+            bar.set_message("reconciling");
+            bar.set_length(count(all));
+            bar.set_position(count(all.saturating_sub(waiting)));
         }
     }
 }
@@ -67,17 +65,26 @@ impl Drop for Cleared<'_> {
     }
 }
 
+impl<W: Write> Beside<W> {
+    fn with_line_hidden<T>(&mut self, write: impl FnOnce(&mut W) -> T) -> T {
+        match &self.line.0 {
+            Some(bar) => bar.suspend(|| write(&mut self.to)),
+            None => write(&mut self.to),
+        }
+    }
+}
+
 impl<W: Write> Write for Beside<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.line.0.suspend(|| self.to.write(bytes))
+        self.with_line_hidden(|to| to.write(bytes))
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.line.0.suspend(|| self.to.write_all(bytes))
+        self.with_line_hidden(|to| to.write_all(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.line.0.suspend(|| self.to.flush())
+        self.with_line_hidden(Write::flush)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::dispatch::{Dispatch, Progress};
 use crate::health::{InFlight, UnderWay};
 use crate::leader::{ElectionOptions, Leader};
 use crate::metrics::Metrics;
-use crate::output::Output;
+use crate::output::{Drained, Output};
 use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
 use crate::progress::ProgressLine;
 use crate::shards::Shards;
@@ -113,7 +113,9 @@ pub async fn run(
         let (metrics, dispatch) = (Arc::clone(&metrics), Arc::clone(&dispatch));
         let admin = Admin { checks: Arc::clone(&checks), metrics, dispatch };
         last.spawn("admin", until(&leave, admin.serve(&addresses).await?.map(Ok)));
+        let present = Arc::clone(&checks);
         last.spawn("checks", until(&leave, async move { checks.run().await }.map(Ok)));
+        last.spawn("presence", until(&leave, async move { present.watch_presence().await }.map(Ok)));
     }
 
     let summary = || {
@@ -135,27 +137,33 @@ pub async fn run(
         stop.cancelled().await;
     }
     stop.cancel();
-    let drained = async {
-        let ended = tasks.finish().await;
-        drained.wait().await;
-        ended
-    };
-    if let Ok(ended) = tokio::time::timeout(config.drain_time, drained).await {
-        ended?;
-    } else {
-        give_up(&in_flight, config.drain_time);
-    }
+    drain(tasks, drained, &in_flight, config.drain_time).await?;
     leave.cancel();
     last.finish().await?;
     Ok(summary())
 }
 
+/// Waits for the end of the tasks and of all that was printed, or says what is not over after so much time.
+async fn drain(tasks: Tasks, printed: Drained, in_flight: &InFlight, time: Duration) -> anyhow::Result<()> {
+    let mut ended = None;
+    let drained = async {
+        ended = Some(tasks.finish().await);
+        printed.wait().await;
+    };
+    if tokio::time::timeout(time, drained).await.is_err() {
+        give_up(in_flight, ended.is_some(), time);
+    }
+    ended.unwrap_or(Ok(()))
+}
+
 /// Says what is not over, though there was time.
-fn give_up(in_flight: &InFlight, time: Duration) {
+fn give_up(in_flight: &InFlight, tasks_ended: bool, time: Duration) {
     let time = humantime::format_duration(time);
     let under_way = in_flight.all();
-    if under_way.is_empty() {
+    if tasks_ended {
         tracing::warn!("given up: what plugins printed was not read by anybody in {time} (--drain-time)");
+    } else if under_way.is_empty() {
+        tracing::warn!("given up: no call is in flight, and the host has not ended its work in {time} (--drain-time)");
     }
     for UnderWay { plugin, target, what, .. } in under_way {
         let (kind, object) = (target.gvk.kind(), &target.key);

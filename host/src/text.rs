@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write};
 
 /// To how many bytes a text is shortened.
 const MAX_BYTES: usize = 4096;
@@ -63,31 +62,6 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool, escape: impl Fn(char) -> 
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Makes each text that is written to it as a whole fit to be shown.
-#[derive(Debug)]
-pub struct Fit<W> {
-    to: W,
-    how: fn(&str) -> Cow<'_, str>,
-}
-
-impl<W: Write> Fit<W> {
-    /// Writes to `to` what `how` makes of it.
-    pub fn new(to: W, how: fn(&str) -> Cow<'_, str>) -> Self {
-        Self { to, how }
-    }
-}
-
-impl<W: Write> Write for Fit<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to.write_all((self.how)(&String::from_utf8_lossy(bytes)).as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }
 
 #[cfg(test)]

@@ -14,12 +14,13 @@ use crate::cluster::ClusterOptions;
 use crate::config::{Config, Election, Source};
 use crate::folder::Timing;
 use crate::leader::ElectionOptions;
+use crate::output::Fit;
 use crate::plugin::{Compiler, Limits};
 use crate::progress::ProgressLine;
 use crate::runtime;
 use crate::selector::{LabelSelector, Scope};
 use crate::telemetry::{self, LogFormat};
-use crate::text::{self, Fit};
+use crate::text;
 
 /// Run the plugins of a folder on the objects of a cluster, or of a folder of manifests.
 ///
@@ -165,8 +166,8 @@ impl Args {
     pub(super) fn run(self) -> ExitCode {
         let line = ProgressLine::new();
         let started = telemetry::start(self.log_format, &self.log, &line);
-        let config = match started.and_then(|()| self.config()) {
-            Ok(config) => config,
+        let (_log, config) = match started.and_then(|log| Ok((log, self.config()?))) {
+            Ok(started) => started,
             Err(error) => {
                 eprintln!("error: {error:#}");
                 return ExitCode::from(2);

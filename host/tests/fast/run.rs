@@ -1,14 +1,15 @@
 //! `oarlock run`: the main job, its output, its log and its end.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::sync::mpsc;
+use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::host::{Host, Workplace};
-use crate::support::{http_get, plugins, poll, probe, replica_set, write_whole};
+use crate::support::{DEADLINE, http_get, plugins, poll, probe, replica_set, write_whole};
 
 #[test]
 fn once_prints_the_containers_of_each_replica_set_and_exits_0() {
@@ -244,6 +245,37 @@ fn a_host_whose_log_nobody_reads_goes_on_and_stops_when_asked() {
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     let status = poll("end of the host", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_log_that_is_not_read_for_a_while_holds_nobody_up_and_what_is_lost_of_it_is_told() {
+    let place = Workplace::new();
+    place.grant("probe", "limits: {log: 4Mi}\n");
+    place.plugin("probe", &plugins::probe(1));
+    // A bit more than 2 MiB of the log each.
+    let objects = 20;
+    for number in 0..objects {
+        place.object(&probe(&format!("a{number}"), "flood-log"));
+    }
+    let mut command = Host::command(&place.plugins);
+    command.arg("--manifests").arg(&place.manifests).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stdout = lines(child.stdout.take().unwrap());
+    for _ in 0..objects {
+        assert!(stdout.recv_timeout(DEADLINE).unwrap().ends_with("flood-log attempt 0"));
+    }
+    let stderr = lines(child.stderr.take().unwrap());
+    while !stderr.recv_timeout(DEADLINE).unwrap().contains("lines of the log are lost, because stderr was not read") {}
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let status = poll("end of the host", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+}
+
+/// The lines of a stream as they come.
+fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    spawn(move || BufReader::new(stream).lines().try_for_each(|line| sender.send(line.unwrap())));
+    lines
 }
 
 #[test]

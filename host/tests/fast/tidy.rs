@@ -111,7 +111,7 @@ fn the_pure_middle_does_no_io_and_reads_no_clock() {
 }
 
 #[test]
-fn unsafe_code_is_only_where_compiled_plugins_are_taken_from_the_cache() {
+fn unsafe_code_is_only_where_compiled_code_is_taken_in() {
     assert_eq!(offenders(|path| path == "plugin/aot.rs", &["unsafe"]), [""; 0]);
 }
 

@@ -298,7 +298,7 @@ impl Lines {
             while at < state.lines.len() {
                 if !state.seen[at] {
                     let line = state.lines[at].clone();
-                    // Whoever reads the stream is not to wait meanwhile: a host whose log nobody reads waits too.
+                    // Whoever reads the stream is not to wait meanwhile: calls wait for who reads what they print.
                     drop(state);
                     let is_wanted = wanted(&line);
                     state = mutex.lock().unwrap();

@@ -1,7 +1,9 @@
 //! The host's log, on stderr.
 
+mod writer;
+
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
 use tracing::field::Field;
@@ -14,7 +16,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, field::MakeExt as _};
 
 use crate::progress::ProgressLine;
-use crate::text::{self, Fit};
+use crate::text;
+pub use writer::LogGuard;
 
 /// What is logged if nothing else is asked for: the libraries tell twice what the host tells.
 pub const DEFAULT_FILTER: &str = "warn,oarlock=info,kube_client=error,kube_runtime=error";
@@ -32,23 +35,26 @@ pub enum LogFormat {
 
 /// Starts logging what `filter` lets through, in the syntax of `tracing_subscriber::EnvFilter`.
 ///
-/// Whatever is logged, an event is one line of JSON, or of text a line and further ones that are indented.
-pub fn start(format: LogFormat, filter: &str, line: &ProgressLine) -> anyhow::Result<()> {
+/// Whatever is logged, an event is one line of JSON, or of text a line and further ones that are indented. It is written
+/// by a thread of its own until the guard is dropped.
+pub fn start(format: LogFormat, filter: &str, line: &ProgressLine) -> anyhow::Result<LogGuard> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
     let filter = filter.and(filter_fn(|event| !quotes_objects(event)));
-    let line = line.clone();
     let terminal = io::stderr().is_terminal();
     // It tells of internal errors on stderr, and panics if that is what cannot be written.
     let layer = tracing_subscriber::fmt::layer().with_ansi(terminal).log_internal_errors(false);
     let is_json = format == LogFormat::Json || format == LogFormat::Auto && !terminal;
+    let (sink, guard) =
+        writer::start(line.beside(io::stderr()), if is_json { text::json } else { |line| line.into() })?;
+    let layer = layer.with_writer(BoxMakeWriter::new(move || sink.clone()));
     let layer = if is_json {
-        let writer = BoxMakeWriter::new(move || Fit::new(line.beside(io::stderr()), text::json));
-        layer.json().flatten_event(true).with_writer(writer).boxed()
+        layer.json().flatten_event(true).boxed()
     } else {
-        let writer = BoxMakeWriter::new(move || line.beside(io::stderr()));
-        layer.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).with_writer(writer).boxed()
+        // Each field is made fit by itself.
+        layer.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).boxed()
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().context("log")
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().context("log")?;
+    Ok(guard)
 }
 
 /// Whether kube's client quotes in this the answers of the API server that it does not understand, which are objects.
