@@ -42,6 +42,7 @@ impl Dispatch {
         if !Arc::ptr_eq(&duty.plugin, from) || duty.retired || controller.stop.is_cancelled() {
             return false;
         }
+        // No finalizer is left on anything: it would not be gone back to.
         self.exchange(state, controller, Arc::clone(to), Standing::proved());
         true
     }

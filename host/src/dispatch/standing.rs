@@ -37,7 +37,7 @@ impl Standing {
     /// Of the version that comes after this one, which is `before`.
     ///
     /// It can be gone back to the last version that has proved itself, but never past the operator's word: not to what was
-    /// granted by another grant file. Nor to a version with another finalizer, which would leave the new one's on objects.
+    /// granted by another grant file. Nor to a version that would leave the new one's finalizer on objects.
     ///
     /// What it has not answered as it is now, because the last call for it failed or something has happened since, is
     /// `unfinished`: who knows whether it could have.
@@ -48,9 +48,8 @@ impl Standing {
         };
         excused.extend(self.breaker.broken_by().iter().cloned());
         excused.extend(unfinished);
-        let may_return = |good: &&Arc<Plugin>| {
-            good.digest != next.digest && good.grant == next.grant && good.finalizer == next.finalizer
-        };
+        let may_return =
+            |good: &&Arc<Plugin>| good.digest != next.digest && good.grant == next.grant && looks_after_all(good, next);
         let fallback = last_good.filter(may_return).cloned();
         let probation = Some(Probation::after(excused));
         Self { breaker: Breaker::default(), probation, fallback }
@@ -108,4 +107,10 @@ impl Standing {
     pub(super) fn pause(&self) -> Option<Duration> {
         self.breaker.pause()
     }
+}
+
+/// Whether a version takes the finalizer of another one from all that may have it.
+fn looks_after_all(good: &Plugin, other: &Plugin) -> bool {
+    let is_looked_after = |watch| good.watches.iter().any(|own| own.has_place_for_all(watch));
+    good.finalizer == other.finalizer && (good.finalizer.is_none() || other.watches.iter().all(is_looked_after))
 }

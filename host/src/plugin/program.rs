@@ -66,3 +66,29 @@ impl Plugin {
         Sandbox::new(&self.engine.wasmtime, &self.name, self.limits, arguments, stdin)
     }
 }
+
+#[cfg(test)]
+impl Plugin {
+    /// A plugin that is not to be called. Another `version` is another file.
+    pub(crate) fn idle(version: u8, grant: Grant, watches: Vec<Selection>) -> Self {
+        const COMMAND: &str = r#"(component
+            (core module $module (func (export "run") (result i32) (i32.const 0)))
+            (core instance $instance (instantiate $module))
+            (func $run (result (result)) (canon lift (core func $instance "run")))
+            (instance (export "wasi:cli/run@0.2.0") (export "run" (func $run))))"#;
+        let engine = Engine::new().unwrap();
+        let command = wasmtime::component::Component::new(&engine.wasmtime, wat::parse_str(COMMAND).unwrap()).unwrap();
+        let program = Program::Command(CommandPre::new(engine.linker.instantiate_pre(&command).unwrap()).unwrap());
+        Self {
+            name: "idle".into(),
+            digest: Digest::of(&[version]),
+            grant: Arc::new(grant),
+            watches,
+            owns: Vec::new(),
+            finalizer: None,
+            limits: Limits::default(),
+            program,
+            engine: Arc::new(engine),
+        }
+    }
+}

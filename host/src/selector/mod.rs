@@ -51,6 +51,11 @@ impl Selection {
         self.has_place_for(key) && self.labels.selects_all() && self.fields.selects_all()
     }
 
+    /// Whether all that another one selects can be among its own, with other labels and fields.
+    pub fn has_place_for_all(&self, other: &Self) -> bool {
+        self.gvk == other.gvk && (self.namespace.is_none() || self.namespace == other.namespace)
+    }
+
     /// Whether an object of that key can be among the selected.
     pub fn has_place_for(&self, key: &ObjectKey) -> bool {
         let is_elsewhere = |namespace| self.namespace.as_deref().is_some_and(|own| own != namespace);

@@ -1,0 +1,114 @@
+//! Dispatch with plugins that are not called: the tests say how their calls end.
+
+use super::*;
+use crate::grant::Grant;
+use crate::health::InFlight;
+
+/// A dispatch, and the watches that it has ordered.
+struct Bench {
+    dispatch: Dispatch,
+    orders: Vec<Order>,
+    receiver: mpsc::UnboundedReceiver<Order>,
+    pulse: Arc<Pulse>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (dispatch, receiver) = Dispatch::new(Scope::default(), Arc::new(Shards::all()));
+        Self { dispatch, orders: Vec::new(), receiver, pulse: InFlight::default().pulse(&"idle".into()) }
+    }
+
+    fn put_in_force(&mut self, plugin: Plugin) -> Arc<Controller> {
+        let controller = self.dispatch.put_in_force(Arc::new(plugin), CancellationToken::new()).0;
+        self.orders.extend(std::iter::from_fn(|| self.receiver.try_recv().ok()));
+        controller
+    }
+
+    /// Has the watches of that kind tell this.
+    fn tell(&self, gvk: &Gvk, event: impl Fn() -> Event) {
+        for order in self.orders.iter().filter(|order| order.selection.gvk == *gvk) {
+            self.dispatch.deliver(order, Update::Event(event()));
+        }
+    }
+
+    fn list(&self, gvk: &Gvk, names: &[&str]) {
+        self.tell(gvk, || Event::Init);
+        for name in names {
+            self.tell(gvk, || Event::InitApply(object(name, 1)));
+        }
+        self.tell(gvk, || Event::InitDone);
+    }
+
+    fn take(&self, controller: &Controller) -> Option<Work> {
+        self.dispatch.take(controller, &self.pulse).ok()
+    }
+
+    /// Has the next call end like that.
+    fn call(&self, controller: &Arc<Controller>, end: End, sign: Sign) -> Ended {
+        let work = self.take(controller).unwrap();
+        self.dispatch.finish(controller, &work, end, sign)
+    }
+
+    fn version(&self) -> crate::digest::Digest {
+        self.dispatch.plugin("idle").unwrap().digest
+    }
+}
+
+fn object(name: &str, version: u32) -> Object {
+    Object {
+        key: ObjectKey::new(Some("default"), name),
+        uid: name.into(),
+        resource_version: version.to_string().into(),
+        deleting: false,
+        owner: None,
+        finalizers: [].into(),
+        json: "{}".into(),
+    }
+}
+
+fn watch(kind: &str, namespace: Option<&str>, labels: &str) -> Selection {
+    Selection {
+        namespace: namespace.map(Into::into),
+        labels: labels.parse().unwrap(),
+        ..Selection::all(Gvk::new("v1", kind))
+    }
+}
+
+/// With the finalizer, if there is one.
+fn plugin(version: u8, watches: Vec<Selection>, finalizer: Option<&str>) -> Plugin {
+    let mut plugin = Plugin::idle(version, Grant::default(), watches);
+    plugin.finalizer = finalizer.map(Into::into);
+    plugin
+}
+
+#[test]
+fn a_version_is_not_gone_back_to_that_would_leave_the_finalizer_of_the_new_one_on_objects() {
+    let finalizer = Some("example.com/cleanup");
+    let (services, nodes) = (watch("Service", None, ""), watch("Node", None, ""));
+    let labelled = watch("Service", None, "a=b");
+    let here = watch("Service", Some("default"), "");
+    for (before, after, finalizer, goes_back) in [
+        (vec![&services], vec![&services], finalizer, true),
+        (vec![&services], vec![&services, &nodes], finalizer, false),
+        (vec![&services], vec![&services, &nodes], None, true),
+        (vec![&services, &nodes], vec![&services], finalizer, true),
+        (vec![&labelled], vec![&services], finalizer, true),
+        (vec![&services], vec![&here], finalizer, true),
+        (vec![&here], vec![&services], finalizer, false),
+    ] {
+        let of = |watches: &[&Selection]| watches.iter().copied().cloned().collect::<Vec<_>>();
+        let mut bench = Bench::new();
+        let controller = bench.put_in_force(plugin(1, of(&before), finalizer));
+        bench.list(&services.gvk, &["a", "b", "c"]);
+        bench.list(&nodes.gvk, &[]);
+        (0..3).for_each(|_| drop(bench.call(&controller, End::Done, Sign::Works)));
+        let good = bench.version();
+
+        bench.put_in_force(plugin(2, of(&after), finalizer));
+        bench.list(&services.gvk, &["a", "b", "c"]);
+        let ended: Vec<_> = (0..3).map(|_| bench.call(&controller, End::Retry, Sign::Breaks)).collect();
+        let case = format!("from {after:?} with {finalizer:?} to {before:?}");
+        assert_eq!(ended[2].back_to.is_some(), goes_back, "{case}");
+        assert_eq!(bench.version() == good, goes_back, "{case}");
+    }
+}
