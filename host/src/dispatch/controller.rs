@@ -35,7 +35,8 @@ pub struct Controller {
     pub hot_loops: Mutex<HotLoops<ObjectRef>>,
     /// What it has written.
     pub quota: Mutex<Quota>,
-    /// There may be something in the queue. One worker takes it, and passes it on if there is more.
+    /// There may be something in the queue. One worker takes it, and has another one look out for what else there is or
+    /// will be.
     woken: Notify,
     /// There are more workers, or fewer.
     resized: Notify,

@@ -268,7 +268,7 @@ impl Dispatch {
             queue.finish(&job.key, End::Done, Instant::now());
         };
         standing.begin(&job.key);
-        if !queue.is_empty() {
+        if queue.has_more() {
             controller.wake();
         }
         drop((standing, queue));
@@ -311,9 +311,9 @@ impl Dispatch {
             standing.end_of_before(target, sign);
         }
         let pause = standing.pause();
-        let (idle, waiting) = (queue.is_idle() || pause.is_some(), !queue.is_empty() || again.is_some());
+        let (idle, has_more) = (queue.is_idle() || pause.is_some(), queue.has_more());
         drop((standing, queue, state));
-        if waiting {
+        if has_more {
             controller.wake();
         }
         if idle {

@@ -112,3 +112,40 @@ fn a_version_is_not_gone_back_to_that_would_leave_the_finalizer_of_the_new_one_o
         assert_eq!(bench.version() == good, goes_back, "{case}");
     }
 }
+
+#[tokio::test]
+async fn after_a_trial_there_is_always_a_worker_that_looks_out_for_what_is_delayed() {
+    let mut bench = Bench::new();
+    let pods = watch("Pod", None, "");
+    let grant = Grant { concurrency: 3, ..Grant::default() };
+    let controller = bench.put_in_force(Plugin::idle(1, grant, vec![pods.clone()]));
+    bench.list(&pods.gvk, &["first", "second", "a", "b", "c", "d", "e", "trial"]);
+    let after = |millis| End::RequeueAfter(Duration::from_millis(millis));
+    bench.call(&controller, after(1200), Sign::Works);
+    bench.call(&controller, after(1300), Sign::Works);
+    let paused = (0..5).map(|_| bench.call(&controller, after(3_600_000), Sign::Breaks)).last().unwrap();
+    assert_eq!(paused.pause, Some(Duration::from_secs(1)));
+
+    let (sender, mut taken) = mpsc::unbounded_channel();
+    let (dispatch, pulse) = (Arc::new(bench.dispatch), bench.pulse);
+    for worker in 0..3 {
+        let (dispatch, controller, pulse, sender) =
+            (Arc::clone(&dispatch), Arc::clone(&controller), Arc::clone(&pulse), sender.clone());
+        tokio::spawn(async move {
+            let work = dispatch.next(&controller, worker, &pulse).await.unwrap();
+            sender.send(work.target.key.name().to_owned()).unwrap();
+            if work.target.key.name() == "trial" {
+                // Meanwhile the others find that none but this one may begin.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                dispatch.finish(&controller, &work, End::Done, Sign::Works);
+            }
+            // It goes on with its call, or with what is to be said of it.
+            controller.stop.cancelled().await;
+        });
+    }
+    for expected in ["trial", "first", "second"] {
+        let name = tokio::time::timeout(Duration::from_secs(10), taken.recv()).await;
+        assert_eq!(name.expect(expected).unwrap(), expected);
+    }
+    controller.stop.cancel();
+}

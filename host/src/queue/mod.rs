@@ -238,6 +238,11 @@ impl Queue {
         self.waiting == 0
     }
 
+    /// Whether an object waits to be taken, or will.
+    pub fn has_more(&self) -> bool {
+        self.waiting > 0 || !self.delayed.is_empty()
+    }
+
     /// Whether nothing waits and nothing is in a call; delayed objects do not count.
     pub fn is_idle(&self) -> bool {
         self.waiting == 0 && self.running == 0
