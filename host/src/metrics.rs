@@ -29,8 +29,18 @@ pub struct Metrics {
     actions: Family<ActionLabels, Counter>,
     denials: Family<DenialLabels, Counter>,
     leading: Family<LeaseLabels, Gauge>,
-    paused: Family<PluginLabels, Gauge>,
     times_paused: Family<PluginLabels, Counter>,
+}
+
+/// How it stands with a plugin, which is not counted but read whenever somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginGauges {
+    /// Its name.
+    pub plugin: Arc<str>,
+    /// Whether it is paused, because it breaks.
+    pub paused: bool,
+    /// How many objects wait to be reconciled by it.
+    pub depth: usize,
 }
 
 /// How a reconcile ended, in controller-runtime's words.
@@ -104,6 +114,13 @@ struct PluginLabels {
     plugin: Arc<str>,
 }
 
+/// A queue has its controller's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    name: Arc<str>,
+    controller: Arc<str>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ControllerLabels {
     controller: Arc<str>,
@@ -150,10 +167,9 @@ impl Default for Metrics {
         registry.register("oarlock_plugin_denials", "Actions and reads that were not granted", denials.clone());
         let leading = Family::default();
         registry.register("leader_election_master_status", "How many leases of that name are held", leading.clone());
-        let (paused, times_paused) = (Family::default(), Family::default());
-        registry.register("oarlock_plugin_paused", "Whether the plugin is paused, because it breaks", paused.clone());
+        let times_paused = Family::default();
         registry.register("oarlock_plugin_pauses", "How often the plugin began to be paused", times_paused.clone());
-        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials, leading, paused, times_paused }
+        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials, leading, times_paused }
     }
 }
 
@@ -190,14 +206,6 @@ impl Metrics {
         self.times_paused.get_or_create(&PluginLabels { plugin: Arc::clone(plugin) }).inc();
     }
 
-    /// Notes which plugins there are, and whether they are paused.
-    pub fn paused(&self, plugins: Vec<(Arc<str>, bool)>) {
-        self.paused.clear();
-        for (plugin, is_paused) in plugins {
-            self.paused.get_or_create(&PluginLabels { plugin }).set(is_paused.into());
-        }
-    }
-
     /// Drops all that was counted for a plugin, which is gone.
     pub fn forget(&self, plugin: &Arc<str>) {
         let name = || Arc::clone(plugin);
@@ -214,7 +222,6 @@ impl Metrics {
                 self.actions.remove(&ActionLabels { plugin: name(), action: verb, result });
             }
         }
-        self.paused.remove(&PluginLabels { plugin: name() });
         self.times_paused.remove(&PluginLabels { plugin: name() });
     }
 
@@ -224,12 +231,28 @@ impl Metrics {
         self.leading.get_or_create(&LeaseLabels { name: name.into() }).set(held);
     }
 
-    /// All metrics in the Prometheus text format, as OpenMetrics 1.0 describes it.
-    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+    /// All metrics in the Prometheus text format, as OpenMetrics 1.0 describes it, with how it stands with the plugins
+    /// that there are.
+    pub fn encode(&self, plugins: Vec<PluginGauges>) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        text::encode(&mut text, &self.registry)?;
+        text::encode_registry(&mut text, &self.registry)?;
+        text::encode_registry(&mut text, &registry_of(plugins))?;
+        text::encode_eof(&mut text)?;
         Ok(text)
     }
+}
+
+fn registry_of(plugins: Vec<PluginGauges>) -> Registry {
+    let mut registry = Registry::default();
+    let (all_paused, depths) = (Family::<PluginLabels, Gauge>::default(), Family::<QueueLabels, Gauge>::default());
+    registry.register("oarlock_plugin_paused", "Whether the plugin is paused, because it breaks", all_paused.clone());
+    registry.register("workqueue_depth", "How many objects wait to be reconciled", depths.clone());
+    for PluginGauges { plugin, paused, depth } in plugins {
+        let queue = QueueLabels { name: Arc::clone(&plugin), controller: Arc::clone(&plugin) };
+        depths.get_or_create(&queue).set(i64::try_from(depth).unwrap_or(i64::MAX));
+        all_paused.get_or_create(&PluginLabels { plugin }).set(paused.into());
+    }
+    registry
 }
 
 impl ReconcileMetrics {
@@ -254,8 +277,10 @@ mod tests {
         let (metrics, plugin) = (Metrics::default(), Arc::from("demo"));
         metrics.reconciles(&plugin).observe(ReconcileResult::requeue_after, Duration::from_micros(20));
         metrics.reload(&plugin, ReloadResult::failed);
-        let text = metrics.encode().unwrap();
+        let text = metrics.encode(vec![PluginGauges { plugin, paused: true, depth: 3 }]).unwrap();
         for line in [
+            r#"oarlock_plugin_paused{plugin="demo"} 1"#,
+            r#"workqueue_depth{name="demo",controller="demo"} 3"#,
             r#"controller_runtime_reconcile_total{controller="demo",result="requeue_after"} 1"#,
             r#"controller_runtime_reconcile_total{controller="demo",result="error"} 0"#,
             r#"controller_runtime_reconcile_time_seconds_bucket{le="0.000025",controller="demo"} 1"#,
@@ -263,6 +288,23 @@ mod tests {
         ] {
             assert!(text.lines().any(|had| had == line), "{line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn whoever_asks_is_told_of_the_plugins_as_they_are_then_whoever_else_asks() {
+        let metrics = Metrics::default();
+        let ask = |plugin: usize| {
+            for depth in 0..200 {
+                let paused = depth % 2 == plugin % 2;
+                let text = metrics.encode(vec![PluginGauges { plugin: format!("{plugin}").into(), paused, depth }]);
+                let lines: Vec<_> =
+                    text.unwrap().lines().filter(|line| !line.starts_with('#')).map(String::from).collect();
+                let paused = format!(r#"oarlock_plugin_paused{{plugin="{plugin}"}} {}"#, u8::from(paused));
+                let depth = format!(r#"workqueue_depth{{name="{plugin}",controller="{plugin}"}} {depth}"#);
+                assert_eq!(lines, [paused, depth]);
+            }
+        };
+        std::thread::scope(|threads| (0..4).for_each(|plugin| drop(threads.spawn(move || ask(plugin)))));
     }
 
     #[test]
@@ -281,8 +323,7 @@ mod tests {
             }
             metrics.pause(plugin);
         }
-        metrics.paused(plugins.iter().map(|plugin| (Arc::clone(plugin), true)).collect());
-        let of = |plugin: &str| metrics.encode().unwrap().matches(&format!("\"{plugin}\"")).count();
+        let of = |plugin: &str| metrics.encode(Vec::new()).unwrap().matches(&format!("\"{plugin}\"")).count();
         assert_eq!(of("gone"), of("stays"));
         metrics.forget(&plugins[0]);
         assert_eq!(of("gone"), 0);

@@ -25,7 +25,7 @@ pub struct Admin {
     pub checks: Arc<Checks>,
     /// What `/metrics` serves.
     pub metrics: Arc<Metrics>,
-    /// The plugins, of which it says which are paused.
+    /// The plugins, of which it says how each stands.
     pub dispatch: Arc<Dispatch>,
 }
 
@@ -60,8 +60,7 @@ fn answer(report: &Report) -> (StatusCode, String) {
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    admin.metrics.paused(admin.dispatch.paused());
-    match admin.metrics.encode() {
+    match admin.metrics.encode(admin.dispatch.gauges()) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

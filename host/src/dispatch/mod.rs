@@ -199,17 +199,10 @@ impl Dispatch {
             progress.plugins += usize::from(!controller.duty().retired);
             let queue = lock(&controller.queue);
             let is_paused = controller.pause().is_some();
-            progress.waiting += if is_paused { 0 } else { queue.len() };
+            progress.waiting += if is_paused { 0 } else { queue.depth(Instant::now()) };
             progress.idle &= is_paused || queue.is_idle();
         }
         progress
-    }
-
-    /// The plugins at work, and whether they are paused.
-    pub fn paused(&self) -> Vec<(Arc<str>, bool)> {
-        let state = self.read();
-        let is_paused = |controller: &Controller| controller.pause().is_some();
-        state.controllers.iter().map(|(name, controller)| (Arc::clone(name), is_paused(controller))).collect()
     }
 
     /// Whether something panicked while it held one of the locks that a call of the controller takes, so that what they

@@ -3,6 +3,7 @@
 use super::*;
 use crate::grant::Grant;
 use crate::health::InFlight;
+use crate::metrics::PluginGauges;
 
 /// A dispatch, and the watches that it has ordered.
 struct Bench {
@@ -148,4 +149,37 @@ async fn after_a_trial_there_is_always_a_worker_that_looks_out_for_what_is_delay
         assert_eq!(name.expect(expected).unwrap(), expected);
     }
     controller.stop.cancel();
+}
+
+#[test]
+fn the_depth_of_the_queue_and_the_pause_are_told_as_they_are_at_each_moment() {
+    let mut bench = Bench::new();
+    let pods = watch("Pod", None, "");
+    let controller = bench.put_in_force(plugin(1, vec![pods.clone()], None));
+    let told = |bench: &Bench, depth, paused| {
+        assert_eq!(bench.dispatch.gauges(), [PluginGauges { plugin: "idle".into(), paused, depth }]);
+    };
+    told(&bench, 0, false);
+    bench.list(&pods.gvk, &["a", "b", "c", "d", "e", "f", "g", "h"]);
+    told(&bench, 8, false);
+    let [one, other, another] = [(); 3].map(|()| bench.take(&controller).unwrap());
+    told(&bench, 5, false);
+    bench.dispatch.finish(&controller, &one, End::Done, Sign::Works);
+    bench.dispatch.finish(&controller, &other, End::RequeueAfter(Duration::from_hours(1)), Sign::Works);
+    told(&bench, 5, false);
+    bench.dispatch.finish(&controller, &another, End::RequeueAfter(Duration::ZERO), Sign::Works);
+    told(&bench, 6, false);
+    bench.tell(&pods.gvk, || Event::Apply(object("b", 2)));
+    bench.tell(&pods.gvk, || Event::Apply(object("b", 3)));
+    told(&bench, 7, false);
+
+    for left in (2..7).rev() {
+        told(&bench, left + 1, false);
+        bench.call(&controller, End::RequeueAfter(Duration::from_hours(1)), Sign::Breaks);
+    }
+    told(&bench, 2, true);
+    bench.put_in_force(plugin(2, vec![pods.clone()], None));
+    told(&bench, 8, false);
+    bench.dispatch.stop("idle");
+    assert_eq!(bench.dispatch.gauges(), []);
 }

@@ -7,6 +7,7 @@ use super::controller::{Controller, Duty, lock};
 use super::watched::Status;
 use super::{Dispatch, State};
 use crate::health::Waiting;
+use crate::metrics::PluginGauges;
 use crate::selector::Selection;
 
 impl Dispatch {
@@ -22,6 +23,17 @@ impl Dispatch {
             Some(Waiting { plugin: Arc::clone(&controller.name), taken })
         });
         waiting.collect()
+    }
+
+    /// How it stands with each plugin.
+    pub fn gauges(&self) -> Vec<PluginGauges> {
+        let state = self.read();
+        let gauges = |controller: &Arc<Controller>| PluginGauges {
+            plugin: Arc::clone(&controller.name),
+            paused: controller.pause().is_some(),
+            depth: lock(&controller.queue).depth(Instant::now()),
+        };
+        state.controllers.values().map(gauges).collect()
     }
 
     /// How far each watch is, in the order of their texts.

@@ -228,14 +228,9 @@ impl Queue {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// How many objects wait to be taken, those that are delayed left out.
-    pub fn len(&self) -> usize {
-        self.waiting
-    }
-
-    /// Whether no object waits to be taken.
-    pub fn is_empty(&self) -> bool {
-        self.waiting == 0
+    /// How many objects can be taken: those that wait, and those whose delay is over.
+    pub fn depth(&self, now: Instant) -> usize {
+        self.waiting + self.delayed.range(..=(now, u64::MAX)).count()
     }
 
     /// Whether an object waits to be taken, or will.
@@ -334,7 +329,7 @@ mod tests {
             queue.add(&key("a"), Priority::Live);
             queue.add(&key("a"), Priority::Backlog);
         }
-        assert_eq!(queue.len(), 1);
+        assert_eq!(queue.depth(now), 1);
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
         assert_eq!(taken(&mut queue, now), None);
     }

@@ -153,9 +153,9 @@ impl Model {
         self.objects.iter().filter(|(_, known)| known.call.is_some()).map(|(object, _)| *object).collect()
     }
 
-    fn agrees_with(&self, queue: &Queue) {
-        assert_eq!(queue.len(), self.waiting());
-        assert_eq!(queue.is_empty(), self.waiting() == 0);
+    fn agrees_with(&self, queue: &Queue, now: Instant) {
+        let due = self.objects.values().filter(|known| known.due.is_some_and(|due| due <= now)).count();
+        assert_eq!(queue.depth(now), self.waiting() + due);
         assert_eq!(queue.is_idle(), self.waiting() == 0 && self.in_calls().is_empty());
         assert_eq!(queue.next_due(), self.objects.values().filter_map(|known| known.due).min());
     }
@@ -228,12 +228,12 @@ impl Pair {
         for object in self.model.in_calls() {
             self.finish(object, End::Done);
         }
-        while let Some(due) = self.queue.next_due().or((!self.queue.is_empty()).then_some(self.now)) {
+        while let Some(due) = self.queue.next_due().or((self.queue.depth(self.now) > 0).then_some(self.now)) {
             self.advance(due.saturating_duration_since(self.now));
             while let Some(object) = self.take() {
                 self.finish(object, End::Done);
             }
-            self.model.agrees_with(&self.queue);
+            self.model.agrees_with(&self.queue, self.now);
         }
     }
 }
@@ -300,7 +300,7 @@ fn whatever_happens_the_queue_does_what_its_model_does() {
             } else {
                 pair.advance(random_time(&mut random).min(Duration::from_secs(10)));
             }
-            pair.model.agrees_with(&pair.queue);
+            pair.model.agrees_with(&pair.queue, pair.now);
         }
         pair.drain();
         let forgotten = pair.model.objects.values().filter(|known| known.failures == 0).count();

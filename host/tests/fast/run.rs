@@ -316,6 +316,8 @@ fn health_and_metrics_are_served() {
         r#"controller_runtime_reconcile_total{controller="probe",result="success"} 1"#,
         r#"controller_runtime_reconcile_total{controller="probe",result="error"} 1"#,
         r#"controller_runtime_reconcile_time_seconds_count{controller="probe"} 2"#,
+        r#"workqueue_depth{name="probe",controller="probe"} 0"#,
+        r#"oarlock_plugin_paused{plugin="probe"} 0"#,
         r#"oarlock_plugin_reloads_total{plugin="probe",result="loaded"} 1"#,
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
