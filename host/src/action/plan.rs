@@ -75,8 +75,12 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Takes apart what was answered for an object of the name `target`.
-    pub fn of(outcome: &Outcome, target: &ObjectRef) -> Result<Self, Invalid> {
+    /// Takes apart what was answered for an object of the name `target`, of at most so many actions and children.
+    pub fn of(outcome: &Outcome, target: &ObjectRef, most: usize) -> Result<Self, Invalid> {
+        let found = outcome.actions.len() + outcome.children.as_ref().map_or(0, Vec::len);
+        if found > most {
+            return Err(Invalid::too_many(found, most));
+        }
         let child = |(number, text): (usize, &String)| {
             let child = object(text).and_then(|body| Ok((name_of(&body)?, body)));
             child.map_err(|reason| Invalid::child(number, reason))
@@ -146,6 +150,13 @@ impl Draft {
 }
 
 impl Invalid {
+    fn too_many(found: usize, most: usize) -> Self {
+        let reason = format!(
+            "these are {found} actions and children, and a call may answer {most} (actions, among limits in its grant file)"
+        );
+        Self { what: "all".to_owned(), reason }
+    }
+
     /// About the child of that number, from 0.
     fn child(number: usize, reason: impl Into<String>) -> Self {
         Self { what: format!("child {}", number + 1), reason: reason.into() }
@@ -360,6 +371,9 @@ mod tests {
     use super::*;
     use crate::plugin::{Event, Patch};
 
+    /// Actions and children.
+    const MOST: usize = 3;
+
     fn outcome(actions: Vec<Action>, children: Option<Vec<Value>>) -> Outcome {
         let children = children.map(|children| children.iter().map(Value::to_string).collect());
         Outcome { actions, children, requeue_after_ms: None }
@@ -397,7 +411,7 @@ mod tests {
 
     fn steps(outcome: &Outcome, controlled: &[(ObjectRef, Arc<Object>)]) -> Result<Vec<Step>, String> {
         let (owner, object) = website();
-        let draft = Draft::of(outcome, &owner).map_err(|error| error.to_string())?;
+        let draft = Draft::of(outcome, &owner, MOST).map_err(|error| error.to_string())?;
         draft.place("website", &owner, Some(&object), controlled, &kinds()).map_err(|error| error.to_string())
     }
 
@@ -407,6 +421,15 @@ mod tests {
         let json = json!({"metadata": {"annotations": {CHILD_OF: plugin}}}).to_string().into();
         let gvk = Gvk::new("v1", "Service");
         (ObjectRef { gvk, key: key.clone() }, Arc::new(Object { key, uid: "child".into(), json, ..object }))
+    }
+
+    #[test]
+    fn more_actions_and_children_than_there_may_be_are_none() {
+        let event = || Action::Event(Event { reason: "Again".into(), note: String::new(), warning: false });
+        let with_children = |actions| steps(&outcome(vec![event(); actions], Some(vec![service("a", None)])), &[]);
+        assert_eq!(with_children(MOST - 1).unwrap().len(), MOST);
+        let error = with_children(MOST).unwrap_err();
+        assert!(error.contains("these are 4 actions and children, and a call may answer 3"), "{error}");
     }
 
     #[test]

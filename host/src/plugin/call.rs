@@ -92,20 +92,11 @@ impl Instance {
                 };
                 let call = async |store: &mut _| reconciler.call_reconcile(store, request.into()).await;
                 let answer = self.sandbox.run(call).await?;
-                if let Ok(outcome) = &answer {
-                    check_number(outcome, self.plugin.limits.actions)?;
-                }
                 self.reconciler = Some(reconciler);
                 answer.map_err(Into::into)
             }
         }
     }
-}
-
-/// Refuses an answer that asks for more than it may.
-fn check_number(outcome: &Outcome, most: usize) -> Result<(), CallError> {
-    let found = outcome.actions.len() + outcome.children.as_ref().map_or(0, Vec::len);
-    if found > most { Err(CallError::Actions { found, most }) } else { Ok(()) }
 }
 
 /// Makes an instance of a reconciler and has it describe itself, which is where it takes in its settings.

@@ -36,16 +36,6 @@ pub enum CallError {
     /// The guest answered, or passed to an import, more than it may.
     #[error("it answers or passes to the host more than {} at a time (answer, among limits in its grant file)", HumanBytes(*.0 as u64))]
     Answer(usize),
-    /// The guest answered more actions and children than it may.
-    #[error(
-        "it answers {found} actions and children, and may {most} (actions, among limits in its grant file); nothing of it was done"
-    )]
-    Actions {
-        /// How many.
-        found: usize,
-        /// How many it may.
-        most: usize,
-    },
 }
 
 impl CallError {

@@ -265,7 +265,7 @@ impl Workshop {
     /// Checks what the plugin asks for, all of it, and then does it.
     async fn act(&self, controller: &Controller, work: &Work, outcome: &Outcome) -> Result<Changes, Failed> {
         let Work { target, object, plugin, .. } = work;
-        let draft = Draft::of(outcome, target)?;
+        let draft = Draft::of(outcome, target, plugin.limits.actions)?;
         if draft.is_empty() {
             return Ok(Changes::new());
         }

@@ -88,3 +88,36 @@ pub(super) fn what_next(ended: &Ended, repeat: Repeat) -> String {
 pub(super) fn reason_of(result: &Result<Done, Failed>) -> String {
     result.as_ref().err().map(|failed| text::shortened(&failed.to_string())).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::plan::Draft;
+    use crate::grant::Grant;
+    use crate::object::{Gvk, ObjectKey, ObjectRef};
+    use crate::plugin::Outcome;
+
+    #[test]
+    fn an_answer_that_says_no_or_cannot_be_is_one_and_none_at_all_is_a_break() {
+        let command = Plugin::idle(1, Grant::default(), Vec::new());
+        let target = ObjectRef { gvk: Gvk::replica_set(), key: ObjectKey::new(Some("default"), "a") };
+        let outcome = Outcome { actions: Vec::new(), children: Some(vec![String::new()]), requeue_after_ms: None };
+        let wrong = |most| Failed::Invalid(Draft::of(&outcome, &target, most).unwrap_err());
+        let call = Failed::Call;
+        for (failed, sign) in [
+            (call(CallError::Retry("not yet".into())), Sign::Works),
+            (call(CallError::Terminal("never".into())), Sign::Works),
+            (call(CallError::Exit(1)), Sign::Works),
+            (wrong(0), Sign::Works),
+            (wrong(1), Sign::Works),
+            (call(CallError::Trap("unreachable".into())), Sign::Breaks),
+            (call(CallError::WallTime(Duration::ZERO)), Sign::Breaks),
+            (call(CallError::Answer(1)), Sign::Breaks),
+            (Failed::Panicked("a defect".into()), Sign::Breaks),
+            (Failed::Reading(CallError::WallTime(Duration::ZERO)), Sign::Nothing),
+            (Failed::LookUp("no answer".into()), Sign::Nothing),
+        ] {
+            assert_eq!(sign_of(&command, &Err(failed)), sign);
+        }
+    }
+}

@@ -129,7 +129,7 @@ fn objects_that_a_plugin_cannot_stand_pause_it_for_nobody() {
 fn answers_that_say_no_pause_nobody() {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
-    for mode in ["retry", "terminal", "apply", "not-json"] {
+    for mode in ["retry", "terminal", "apply", "not-json", "many-actions"] {
         (0..10).for_each(|index| place.object(&probe(&format!("{mode}-{index}"), mode)));
     }
     let exits = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

@@ -96,7 +96,10 @@ fn many_calls_that_print_little_are_cut_off_too() {
 #[test]
 fn a_call_may_ask_for_so_many_actions() {
     let error = failure("many-actions", "");
-    assert!(error.contains("it answers 20000 actions and children, and may 1000 (actions, among limits"), "{error}");
+    assert!(
+        error.contains("these are 20000 actions and children, and a call may answer 1000 (actions, among limits"),
+        "{error}"
+    );
     let error = failure("many-actions", "limits: {actions: 20000}\n");
     assert!(error.contains("verbs: [event]"), "they are looked at, and not granted: {error}");
 }
