@@ -4,6 +4,7 @@ use super::*;
 use crate::grant::Grant;
 use crate::health::InFlight;
 use crate::metrics::PluginGauges;
+use crate::object::{Kind, Owner};
 
 /// A dispatch, and the watches that it has ordered.
 struct Bench {
@@ -26,10 +27,14 @@ impl Bench {
     }
 
     /// Has the watches of that kind tell this.
-    fn tell(&self, gvk: &Gvk, event: impl Fn() -> Event) {
+    fn update(&self, gvk: &Gvk, update: impl Fn() -> Update) {
         for order in self.orders.iter().filter(|order| order.selection.gvk == *gvk) {
-            self.dispatch.deliver(order, Update::Event(event()));
+            self.dispatch.deliver(order, update());
         }
+    }
+
+    fn tell(&self, gvk: &Gvk, event: impl Fn() -> Event) {
+        self.update(gvk, || Update::Event(event()));
     }
 
     fn list(&self, gvk: &Gvk, names: &[&str]) {
@@ -79,6 +84,11 @@ fn watch(kind: &str, namespace: Option<&str>, labels: &str) -> Selection {
 fn plugin(version: u8, watches: Vec<Selection>, finalizer: Option<&str>) -> Plugin {
     let mut plugin = Plugin::idle(version, Grant::default(), watches);
     plugin.finalizer = finalizer.map(Into::into);
+    plugin
+}
+
+fn owning(mut plugin: Plugin, owns: Vec<Selection>) -> Plugin {
+    plugin.owns = owns;
     plugin
 }
 
@@ -182,4 +192,69 @@ fn the_depth_of_the_queue_and_the_pause_are_told_as_they_are_at_each_moment() {
     told(&bench, 8, false);
     bench.dispatch.stop("idle");
     assert_eq!(bench.dispatch.gauges(), []);
+}
+
+#[tokio::test]
+async fn no_call_begins_before_the_kinds_that_the_plugin_owns_are_listed() {
+    let mut bench = Bench::new();
+    let [pods, maps, secrets] = ["Pod", "ConfigMap", "Secret"].map(|kind| watch(kind, None, ""));
+    let owns = vec![maps.clone(), secrets.clone()];
+    let controller = bench.put_in_force(owning(plugin(1, vec![pods.clone()], None), owns));
+    bench.list(&pods.gvk, &["a"]);
+    bench.list(&secrets.gvk, &[]);
+    {
+        let mut next = std::pin::pin!(bench.dispatch.next(&controller, 0, &bench.pulse));
+        assert!(futures::poll!(&mut next).is_pending());
+        bench.tell(&maps.gvk, || Event::Init);
+        let owner = Owner { gvk: pods.gvk.clone(), name: "a".into(), uid: "a".into() };
+        bench.tell(&maps.gvk, || {
+            Event::InitApply(Object { owner: Some(Box::new(owner.clone())), ..object("child", 1) })
+        });
+        assert!(futures::poll!(&mut next).is_pending());
+        bench.tell(&maps.gvk, || Event::InitDone);
+        let work = tokio::time::timeout(Duration::from_secs(10), next).await.unwrap().unwrap();
+        assert_eq!(work.target.to_string(), "Pod default/a");
+        bench.dispatch.finish(&controller, &work, End::Done, Sign::Works);
+    }
+    assert_eq!(bench.dispatch.owned_by(&controller, "a").len(), 1);
+    assert_eq!(bench.take(&controller).map(|work| work.target), None, "what is listed wakes nobody once more");
+}
+
+#[test]
+fn a_change_to_a_child_wakes_its_owner_with_or_without_a_namespace_and_nobody_else() {
+    let mut bench = Bench::new();
+    let [spaces, pods, maps] = ["Namespace", "Pod", "ConfigMap"].map(|kind| watch(kind, None, ""));
+    let controller =
+        bench.put_in_force(owning(plugin(1, vec![spaces.clone(), pods.clone()], None), vec![maps.clone()]));
+    for (gvk, namespaced) in [(&spaces.gvk, false), (&pods.gvk, true)] {
+        bench.update(gvk, || Update::Found(Kind { gvk: gvk.clone(), plural: "any".into(), namespaced }));
+    }
+    bench.tell(&spaces.gvk, || Event::Apply(Object { key: ObjectKey::new(None, "team"), ..object("space", 1) }));
+    bench.tell(&pods.gvk, || Event::Apply(Object { uid: "pod".into(), ..object("team", 1) }));
+    bench.list(&maps.gvk, &[]);
+    bench.call(&controller, End::Done, Sign::Works);
+    bench.call(&controller, End::Done, Sign::Works);
+
+    for (child, api_version, kind, uid, owner) in [
+        ("a", "v1", "Namespace", "space", Some("Namespace team")),
+        ("b", "v1", "Pod", "pod", Some("Pod default/team")),
+        ("c", "v2", "Namespace", "space", Some("Namespace team")),
+        ("d", "v1", "Namespace", "another", None),
+        ("e", "v1", "Node", "space", None),
+        ("f", "no/api/version", "Namespace", "space", None),
+    ] {
+        let reference = Owner { gvk: Gvk::new(api_version, kind), name: "team".into(), uid: uid.into() };
+        let owned = |version| Object { owner: Some(Box::new(reference.clone())), ..object(child, version) };
+        let end = || Event::Delete { key: owned(3).key, uid: child.into(), version: "3".into() };
+        let (made, changed) = (|| Event::Apply(owned(1)), || Event::Apply(owned(2)));
+        for event in [&made as &dyn Fn() -> Event, &changed, &end] {
+            bench.tell(&maps.gvk, event);
+            let woken = bench.take(&controller);
+            assert_eq!(woken.as_ref().map(|work| work.target.to_string()).as_deref(), owner, "{child}");
+            if let Some(work) = woken {
+                bench.dispatch.finish(&controller, &work, End::Done, Sign::Works);
+            }
+            assert!(bench.take(&controller).is_none());
+        }
+    }
 }
