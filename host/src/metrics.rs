@@ -25,6 +25,7 @@ pub struct Metrics {
     registry: Registry,
     reconciles: Family<ReconcileLabels, Counter>,
     reconcile_seconds: Family<ControllerLabels, Histogram>,
+    time_outs: Family<ControllerLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     actions: Family<ActionLabels, Counter>,
     denials: Family<DenialLabels, Counter>,
@@ -144,6 +145,7 @@ pub struct ReconcileMetrics {
     success: Counter,
     requeue_after: Counter,
     error: Counter,
+    time_outs: Counter,
     seconds: Histogram,
 }
 
@@ -153,13 +155,18 @@ impl Default for Metrics {
         let reconciles = Family::default();
         let reconcile_seconds =
             Family::<ControllerLabels, Histogram>::new_with_constructor(|| Histogram::new(CALL_BUCKETS));
-        let reloads = Family::default();
+        let (reloads, time_outs) = (Family::default(), Family::default());
         registry.register("controller_runtime_reconcile", "Reconciles by plugin and result", reconciles.clone());
         registry.register_with_unit(
             "controller_runtime_reconcile_time",
             "Time of reconciles: of the call into the plugin and of what it asks for",
             Unit::Seconds,
             reconcile_seconds.clone(),
+        );
+        registry.register(
+            "controller_runtime_reconcile_timeouts",
+            "Calls that ran out of their time",
+            time_outs.clone(),
         );
         registry.register("oarlock_plugin_reloads", "Plugin files loaded, refused and rolled back", reloads.clone());
         let (actions, denials) = (Family::default(), Family::default());
@@ -169,7 +176,7 @@ impl Default for Metrics {
         registry.register("leader_election_master_status", "How many leases of that name are held", leading.clone());
         let times_paused = Family::default();
         registry.register("oarlock_plugin_pauses", "How often the plugin began to be paused", times_paused.clone());
-        Self { registry, reconciles, reconcile_seconds, reloads, actions, denials, leading, times_paused }
+        Self { registry, reconciles, reconcile_seconds, time_outs, reloads, actions, denials, leading, times_paused }
     }
 }
 
@@ -178,11 +185,13 @@ impl Metrics {
     pub fn reconciles(&self, plugin: &Arc<str>) -> ReconcileMetrics {
         let count =
             |result| self.reconciles.get_or_create(&ReconcileLabels { controller: Arc::clone(plugin), result }).clone();
+        let labels = ControllerLabels { controller: Arc::clone(plugin) };
         ReconcileMetrics {
             success: count(ReconcileResult::success),
             requeue_after: count(ReconcileResult::requeue_after),
             error: count(ReconcileResult::error),
-            seconds: self.reconcile_seconds.get_or_create(&ControllerLabels { controller: Arc::clone(plugin) }).clone(),
+            time_outs: self.time_outs.get_or_create(&labels).clone(),
+            seconds: self.reconcile_seconds.get_or_create(&labels).clone(),
         }
     }
 
@@ -210,6 +219,7 @@ impl Metrics {
     pub fn forget(&self, plugin: &Arc<str>) {
         let name = || Arc::clone(plugin);
         self.reconcile_seconds.remove(&ControllerLabels { controller: name() });
+        self.time_outs.remove(&ControllerLabels { controller: name() });
         for result in ReconcileResult::ALL {
             self.reconciles.remove(&ReconcileLabels { controller: name(), result });
         }
@@ -266,6 +276,11 @@ impl ReconcileMetrics {
         .inc();
         self.seconds.observe(took.as_secs_f64());
     }
+
+    /// Counts that a reconcile failed because its call ran out of its time.
+    pub fn time_out(&self) {
+        self.time_outs.inc();
+    }
 }
 
 #[cfg(test)]
@@ -283,6 +298,7 @@ mod tests {
             r#"workqueue_depth{name="demo",controller="demo"} 3"#,
             r#"controller_runtime_reconcile_total{controller="demo",result="requeue_after"} 1"#,
             r#"controller_runtime_reconcile_total{controller="demo",result="error"} 0"#,
+            r#"controller_runtime_reconcile_timeouts_total{controller="demo"} 0"#,
             r#"controller_runtime_reconcile_time_seconds_bucket{le="0.000025",controller="demo"} 1"#,
             r#"oarlock_plugin_reloads_total{plugin="demo",result="failed"} 1"#,
         ] {

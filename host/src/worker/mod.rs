@@ -20,7 +20,7 @@ use crate::breaker::Sign;
 use crate::dispatch::{Controller, Dispatch, Ended, Work};
 use crate::health::{InFlight, Pulse, Waits};
 use crate::hot_loop::Heat;
-use crate::metrics::{Metrics, ReconcileMetrics, ReconcileResult};
+use crate::metrics::{Metrics, ReconcileMetrics};
 use crate::output::Output;
 use crate::plugin::{Answer, CallError, Caller, Outcome, Plugin, Reader, ReconcileId, Request, Undone};
 use crate::queue::End;
@@ -171,7 +171,7 @@ impl Workshop {
         let start = Instant::now();
         let result = self.reconcile_or_catch(controller, work, caller, id).await;
 
-        metrics.observe(ReconcileResult::from(&result), start.elapsed());
+        verdict::count(metrics, &result, start.elapsed());
         self.tally.count_call(result.is_ok());
         let end = self.end(controller, work, &result);
         let ended = self.dispatch.finish(controller, work, end, verdict::sign_of(&work.plugin, &result));
@@ -370,16 +370,6 @@ fn slowed(controller: &Controller, work: &Work, changes: &Changes) -> Option<Dur
                 );
             }
             Some(delay)
-        }
-    }
-}
-
-impl From<&Result<Done, Failed>> for ReconcileResult {
-    fn from(result: &Result<Done, Failed>) -> Self {
-        match result {
-            Ok(Done { requeue_after: None, .. }) => Self::success,
-            Ok(Done { requeue_after: Some(_), .. }) => Self::requeue_after,
-            Err(_) => Self::error,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Done, Failed, Repeat, Workshop, behalf, round};
 use crate::breaker::{Sign, Turn};
 use crate::dispatch::{Ended, Work};
-use crate::metrics::ReloadResult;
+use crate::metrics::{ReconcileMetrics, ReconcileResult, ReloadResult};
 use crate::plugin::{CallError, Plugin, Undone};
 use crate::text;
 
@@ -55,6 +55,19 @@ impl Workshop {
     }
 }
 
+/// Counts how a call ended, and the time that it took with what it asked for.
+pub(super) fn count(metrics: &ReconcileMetrics, result: &Result<Done, Failed>, took: Duration) {
+    let counted = match result {
+        Ok(Done { requeue_after: None, .. }) => ReconcileResult::success,
+        Ok(Done { requeue_after: Some(_), .. }) => ReconcileResult::requeue_after,
+        Err(_) => ReconcileResult::error,
+    };
+    metrics.observe(counted, took);
+    if let Err(Failed::Reading(_) | Failed::Call(CallError::CpuTime(_) | CallError::WallTime(_))) = result {
+        metrics.time_out();
+    }
+}
+
 /// What a call tells about the plugin.
 pub(super) fn sign_of(plugin: &Plugin, result: &Result<Done, Failed>) -> Sign {
     match result {
@@ -94,8 +107,31 @@ mod tests {
     use super::*;
     use crate::action::plan::Draft;
     use crate::grant::Grant;
+    use crate::metrics::Metrics;
     use crate::object::{Gvk, ObjectKey, ObjectRef};
     use crate::plugin::Outcome;
+
+    #[test]
+    fn a_call_that_runs_out_of_its_time_is_counted_as_such_and_as_an_error() {
+        let metrics = Metrics::default();
+        let of_plugin = metrics.reconciles(&"idle".into());
+        let time = Duration::from_secs(1);
+        for failed in [
+            Failed::Call(CallError::CpuTime(time)),
+            Failed::Call(CallError::WallTime(time)),
+            Failed::Reading(CallError::WallTime(time)),
+            Failed::Call(CallError::Trap("unreachable".into())),
+        ] {
+            count(&of_plugin, &Err(failed), time);
+        }
+        let text = metrics.encode(Vec::new()).unwrap();
+        for line in [
+            r#"controller_runtime_reconcile_timeouts_total{controller="idle"} 3"#,
+            r#"controller_runtime_reconcile_total{controller="idle",result="error"} 4"#,
+        ] {
+            assert!(text.lines().any(|had| had == line), "{line} in\n{text}");
+        }
+    }
 
     #[test]
     fn an_answer_that_says_no_or_cannot_be_is_one_and_none_at_all_is_a_break() {
