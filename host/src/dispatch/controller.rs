@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::standing::Standing;
+use super::trust::Trust;
 use super::watched::Role;
 use crate::hot_loop::HotLoops;
 use crate::object::{Gvk, Object, ObjectRef};
@@ -29,7 +29,7 @@ pub struct Controller {
     duty: Mutex<Arc<Duty>>,
     pub(super) queue: Mutex<Queue>,
     /// Of the version in force.
-    pub(super) standing: Mutex<Standing>,
+    pub(super) trust: Mutex<Trust>,
     pub(super) reads: Mutex<Reads>,
     /// What it keeps changing.
     pub hot_loops: Mutex<HotLoops<ObjectRef>>,
@@ -94,7 +94,7 @@ impl Controller {
             shards,
             duty: Mutex::new(Arc::new(duty)),
             queue: Mutex::new(Queue::new(fastrand::u64(..))),
-            standing: Mutex::default(),
+            trust: Mutex::default(),
             reads: Mutex::default(),
             hot_loops: Mutex::default(),
             quota: Mutex::default(),
@@ -112,9 +112,9 @@ impl Controller {
         Arc::clone(&lock(&self.duty))
     }
 
-    pub(super) fn replace_duty(&self, duty: Duty, standing: Standing) {
+    pub(super) fn replace_duty(&self, duty: Duty, trust: Trust) {
         *lock(&self.duty) = Arc::new(duty);
-        *lock(&self.standing) = standing;
+        *lock(&self.trust) = trust;
         self.resized.notify_waiters();
         self.wake();
     }
@@ -122,7 +122,7 @@ impl Controller {
     /// How long the plugin is paused for, because it keeps breaking. None: it is not. What waits in its queue meanwhile is
     /// held up on purpose.
     pub fn pause(&self) -> Option<Duration> {
-        lock(&self.standing).pause()
+        lock(&self.trust).pause()
     }
 
     /// Whether its calls have read from that watch.
@@ -185,16 +185,16 @@ impl Controller {
     /// There is nothing more to do about an object. Returns the watches that nobody has read from any more.
     pub(super) fn forget(&self, target: &ObjectRef) -> Vec<Arc<Selection>> {
         lock(&self.queue).forget(target);
-        lock(&self.standing).forget(target);
+        lock(&self.trust).forget(target);
         lock(&self.reads).forget(target)
     }
 
     /// Whether something panicked while it held one of the locks, so that what they protect may be half done.
     pub(super) fn is_poisoned(&self) -> bool {
-        let Self { duty, queue, standing, reads, hot_loops, quota, .. } = self;
+        let Self { duty, queue, trust, reads, hot_loops, quota, .. } = self;
         duty.is_poisoned()
             || queue.is_poisoned()
-            || standing.is_poisoned()
+            || trust.is_poisoned()
             || reads.is_poisoned()
             || hot_loops.is_poisoned()
             || quota.is_poisoned()

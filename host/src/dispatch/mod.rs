@@ -8,7 +8,7 @@ mod controller;
 mod handover;
 mod look;
 mod roster;
-mod standing;
+mod trust;
 mod vitals;
 mod watched;
 
@@ -249,8 +249,8 @@ impl Dispatch {
             return Err(None);
         }
         let mut queue = lock(&controller.queue);
-        let mut standing = lock(&controller.standing);
-        standing.check(Instant::now())?;
+        let mut trust = lock(&controller.trust);
+        trust.check(Instant::now())?;
         let job = loop {
             let job = queue.take(Instant::now()).ok_or_else(|| queue.next_due())?;
             if self.shards.holds(&job.key) {
@@ -260,11 +260,11 @@ impl Dispatch {
             queue.forget(&job.key);
             queue.finish(&job.key, End::Done, Instant::now());
         };
-        standing.begin(&job.key);
+        trust.begin(&job.key);
         if queue.has_more() {
             controller.wake();
         }
-        drop((standing, queue));
+        drop((trust, queue));
         let object = state.object(&duty.targets, &job.key).cloned();
         let (plugin, retired) = (Arc::clone(&duty.plugin), duty.retired);
         let (attempt, priority, pulse) = (job.attempt, job.priority, Arc::clone(pulse));
@@ -291,21 +291,21 @@ impl Dispatch {
         let state = self.read();
         let duty = controller.duty();
         let mut queue = lock(&controller.queue);
-        let mut standing = lock(&controller.standing);
+        let mut trust = lock(&controller.trust);
         let again = queue.finish(target, end, Instant::now());
         // Forgotten during its call, or called only once, an object is not remembered because of it.
         let sign = if sign == Sign::Breaks && again.is_none() { Sign::Nothing } else { sign };
         let (mut turn, mut fallback) = (None, None);
         if Arc::ptr_eq(&duty.plugin, plugin) {
             let all_called = queue.is_idle() && !duty.targets.iter().any(|watch| state.is_starting(watch));
-            turn = standing.end(work, sign, all_called, Instant::now());
-            fallback = standing.take_fallback(all_called);
+            turn = trust.end(work, sign, all_called, Instant::now());
+            fallback = trust.take_fallback(all_called);
         } else {
-            standing.end_of_before(target, sign);
+            trust.end_of_before(target, sign);
         }
-        let pause = standing.pause();
+        let pause = trust.pause();
         let (idle, has_more) = (queue.is_idle() || pause.is_some(), queue.has_more());
-        drop((standing, queue, state));
+        drop((trust, queue, state));
         if has_more {
             controller.wake();
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::controller::{Controller, Duty, lock};
-use super::standing::Standing;
+use super::trust::Trust;
 use super::watched::{Role, Status, Watched};
 use super::{Dispatch, Order, State};
 use crate::health::Heard;
@@ -29,8 +29,8 @@ impl Dispatch {
         );
         // What the version before has not answered as it is now tells nothing about the next one.
         let unfinished: Vec<_> = lock(&controller.queue).unfinished().cloned().collect();
-        let standing = lock(&controller.standing).of_next(&controller.duty().plugin, &plugin, unfinished);
-        let left = self.exchange(state, &controller, plugin, standing);
+        let trust = lock(&controller.trust).of_next(&controller.duty().plugin, &plugin, unfinished);
+        let left = self.exchange(state, &controller, plugin, trust);
         (controller, left)
     }
 
@@ -43,7 +43,7 @@ impl Dispatch {
             return false;
         }
         // No finalizer is left on anything: it would not be gone back to.
-        self.exchange(state, controller, Arc::clone(to), Standing::proved());
+        self.exchange(state, controller, Arc::clone(to), Trust::proved());
         true
     }
 
@@ -54,7 +54,7 @@ impl Dispatch {
         mut state: RwLockWriteGuard<'_, State>,
         controller: &Arc<Controller>,
         plugin: Arc<Plugin>,
-        standing: Standing,
+        trust: Trust,
     ) -> Vec<ObjectRef> {
         let targets: Vec<_> =
             plugin.watches.iter().filter_map(|watch| self.scope.narrow(watch)).map(Arc::new).collect();
@@ -72,7 +72,7 @@ impl Dispatch {
         let may_read = |read: &&Arc<Selection>| same_account && plugin.grant.grants_reading(&read.gvk);
         let reads = before.reads.iter().filter(may_read).cloned().collect();
         let duty = Duty { targets, owned, finalized, reads, ..Duty::new(plugin) };
-        controller.replace_duty(duty.clone(), standing);
+        controller.replace_duty(duty.clone(), trust);
 
         for (watch, role) in duty.roles() {
             self.follow(&mut state, watch, controller, role);
@@ -150,7 +150,7 @@ impl Dispatch {
         let controller = state.controllers.get(name)?;
         let duty = controller.duty();
         let (finalizer, holders) = state.finalizer_holders(&duty)?;
-        controller.replace_duty(Duty { retired: true, ..Duty::clone(&duty) }, Standing::default());
+        controller.replace_duty(Duty { retired: true, ..Duty::clone(&duty) }, Trust::default());
         for holder in &holders {
             controller.add(holder, Priority::Backlog);
         }

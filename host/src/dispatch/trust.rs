@@ -1,4 +1,4 @@
-//! How the version in force of a plugin stands: whether it is paused, and whether it has to prove itself.
+//! How far the version in force of a plugin is trusted: whether it is called, and whether it has to prove itself.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::plugin::Plugin;
 use crate::probation::{Probation, Verdict};
 use crate::queue::Priority;
 
-/// How a version of a plugin stands.
+/// How far a version of a plugin is trusted.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct Trust {
     breaker: Breaker<ObjectRef>,
     /// None: it has proved itself.
     probation: Option<Probation<ObjectRef>>,
@@ -21,14 +21,14 @@ pub(super) struct Standing {
     fallback: Option<Arc<Plugin>>,
 }
 
-impl Default for Standing {
+impl Default for Trust {
     /// Of the first version of a plugin, which has nothing to go back to.
     fn default() -> Self {
         Self { breaker: Breaker::default(), probation: Some(Probation::default()), fallback: None }
     }
 }
 
-impl Standing {
+impl Trust {
     /// Of a version that has proved itself before.
     pub(super) fn proved() -> Self {
         Self { breaker: Breaker::default(), probation: None, fallback: None }
