@@ -23,8 +23,8 @@ const LONGEST_REST: Duration = Duration::from_mins(2);
 enum Ended {
     /// All there is has been told of, or that it is refused, and no more is wanted.
     Told,
-    /// There is no such resource any more.
-    NotServed,
+    /// There is no such resource, or not any more, as this says.
+    NotServed(String),
 }
 
 impl Cluster {
@@ -37,8 +37,9 @@ impl Cluster {
         mut deliver: impl FnMut(Update),
     ) {
         let (gvk, url) = (&selection.gvk, &self.url);
-        let mut backoff = DefaultBackoff::default();
+        let (mut backoff, mut named_only) = (DefaultBackoff::default(), DefaultBackoff::default());
         let (mut waiting, mut served) = (false, false);
+        let left_out = || tracing::warn!("{url} does not serve {gvk}: it is left out");
         loop {
             heard.note(Instant::now());
             match self.discover(gvk).await {
@@ -51,24 +52,30 @@ impl Cluster {
                     deliver(Update::Found(kind.clone()));
                     match self.follow((&kind, selection), span, heard, &mut deliver).await {
                         Ended::Told => return,
-                        Ended::NotServed => tokio::time::sleep(Duration::from_millis(200)).await,
+                        Ended::NotServed(_) if span == Span::Once => {
+                            deliver(Update::NotServed);
+                            return left_out();
+                        }
+                        // Mostly it is gone, which discovery says as well by then. It may also be named before it is served,
+                        // or by mistake.
+                        Ended::NotServed(reason) => {
+                            let delay = next_delay(&mut named_only, None);
+                            let seconds = delay.as_secs_f64();
+                            tracing::warn!("cannot watch {kind} at {url}, looking again in {seconds:.1} s: {reason}");
+                            tokio::time::sleep(delay).await;
+                        }
                     }
                 }
                 // An API server that has just begun may not know of all kinds yet.
                 Ok(None) if std::mem::take(&mut served) => tokio::time::sleep(LOOK_AGAIN).await,
                 Ok(None) => {
+                    named_only.reset();
                     deliver(Update::NotServed);
-                    if !std::mem::replace(&mut waiting, true) {
-                        tracing::warn!(
-                            "{url} does not serve {gvk}: {}",
-                            match span {
-                                Span::Once => "it is left out",
-                                Span::Forever => "waiting for it",
-                            }
-                        );
-                    }
                     if span == Span::Once {
-                        return;
+                        return left_out();
+                    }
+                    if !std::mem::replace(&mut waiting, true) {
+                        tracing::warn!("{url} does not serve {gvk}: waiting for it");
                     }
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
@@ -106,10 +113,10 @@ impl Cluster {
             let Err(broken) = watcher.run(span, &mut |event| deliver(Update::Event(event))).await else {
                 return Ended::Told;
             };
-            if broken.status().is_some_and(|status| status.code == 404) {
-                return Ended::NotServed;
-            }
             let reason = explain_watch(&broken, kind);
+            if broken.status().is_some_and(|status| status.code == 404) {
+                return Ended::NotServed(reason);
+            }
             if broken.status().is_some_and(is_refusal) {
                 deliver(Update::Refused(reason.clone()));
                 if span == Span::Once {

@@ -73,7 +73,7 @@ pub(crate) struct Faults {
     /// Watches are refused because they have expired, until there is a list.
     pub(crate) expired: bool,
     /// The kind is not served.
-    pub(crate) not_served: bool,
+    pub(crate) missing: Option<Missing>,
     /// What happens before the next page that continues a list.
     pub(crate) between_pages: Option<Between>,
     /// Answers come in small pieces, this far apart.
@@ -90,6 +90,15 @@ pub(crate) enum Between {
     /// An object of the page before changes, one of it goes, one that belongs on it comes, and the list goes on with how
     /// things are after that, as a list can whose token had expired.
     Changes,
+}
+
+/// How a kind is not served.
+#[derive(Clone, Copy)]
+pub(crate) enum Missing {
+    /// Nobody has heard of it.
+    Unknown,
+    /// It is said to be served, and there is nothing.
+    Named,
 }
 
 /// An answer that is none.
@@ -277,7 +286,12 @@ impl Shared {
         if wanted.is_some_and(|wanted| headers.get("authorization").is_none_or(|had| *had != *wanted)) {
             return Some(status(StatusCode::UNAUTHORIZED, "Unauthorized"));
         }
-        if store.faults.not_served {
+        let is_missing = match store.faults.missing {
+            None => false,
+            Some(Missing::Unknown) => true,
+            Some(Missing::Named) => asked != Asked::Other,
+        };
+        if is_missing {
             return Some(status(StatusCode::NOT_FOUND, "NotFound"));
         }
         Some(match (method.as_str(), asked) {

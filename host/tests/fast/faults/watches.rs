@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 
 use super::Trial;
-use crate::scripted::{Asked, Between, End, Refusal, Says};
+use crate::scripted::{Asked, Between, End, Missing, Refusal, Says};
 use crate::support::{DEADLINE, poll};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,7 +201,7 @@ async fn a_kind_that_is_not_served_for_a_moment_is_not_told_as_gone() {
     let host = trial.host(&[]);
     trial.wait(&host);
     // As by an API server that has begun a moment ago, and does not know of custom resources yet.
-    trial.server.faults(|faults| faults.not_served = true);
+    trial.server.faults(|faults| faults.missing = Some(Missing::Unknown));
     trial.server.count();
     trial.server.end_watch(End::Closed);
     trial.change(1);
@@ -209,8 +209,32 @@ async fn a_kind_that_is_not_served_for_a_moment_is_not_told_as_gone() {
         let asked = trial.server.count();
         asked.iter().any(|(asked, _)| *asked == Asked::Other).then_some(())
     });
-    trial.server.faults(|faults| faults.not_served = false);
+    trial.server.faults(|faults| faults.missing = None);
     trial.wait(&host);
     assert!(!host.stdout().iter().any(|line| line.ends_with(" gone")), "{:?}", host.stdout());
     trial.ends_well(host, 2, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_is_named_and_not_served_is_looked_for_ever_less_often() {
+    let mut trial = Trial::with(20).await;
+    trial.server.faults(|faults| faults.missing = Some(Missing::Named));
+    let host = trial.host(&[]);
+    host.log("it was told to say 404");
+    std::thread::sleep(Duration::from_secs(7));
+    let asked = trial.server.count();
+    let lists = asked.iter().filter(|(asked, _)| *asked == Asked::List).count();
+    assert!((2..=5).contains(&lists), "{asked:?}");
+    trial.server.faults(|faults| faults.missing = None);
+    trial.change(1);
+    trial.ends_well(host, 1, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_is_named_and_not_served_is_left_out_of_what_is_done_once() {
+    let trial = Trial::with(1).await;
+    trial.server.faults(|faults| faults.missing = Some(Missing::Named));
+    let finished = trial.host(&["--once"]).finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished}");
+    finished.log("does not serve apps/v1 ReplicaSet: it is left out");
 }
