@@ -5,13 +5,14 @@ mod client;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use self::client::Origin;
 use crate::grant::ServiceAccount;
 use crate::object::{Gvk, Kind};
 use crate::text;
@@ -36,9 +37,9 @@ impl Default for ClusterOptions {
 
 /// A cluster that the host talks to.
 pub struct Cluster {
-    options: ClusterOptions,
-    config: kube::Config,
+    origin: Arc<Origin>,
     client: Client,
+    namespace: String,
     /// Whether the host runs in a pod of it.
     pub is_around: bool,
     /// Where its API server is.
@@ -56,16 +57,17 @@ impl Cluster {
     /// `~/.kube/config`, or from inside a pod. It is not asked for anything yet.
     pub async fn find(options: ClusterOptions) -> anyhow::Result<Self> {
         let config = find(&options).await?;
-        let url = config.cluster_url.to_string();
-        let client = client::client(&options, None, config.clone()).with_context(|| format!("cluster at {url}"))?;
+        let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
         let is_around = kube::Config::incluster().is_ok_and(|around| around.cluster_url == config.cluster_url);
         let (timeout, impersonating, kinds) = (options.timeout, Mutex::default(), Mutex::default());
-        Ok(Self { options, config, client, is_around, url, timeout, impersonating, kinds })
+        let origin = Origin::new(options, config).with_context(|| format!("cluster at {url}"))?;
+        let client = origin.client(None, &namespace)?;
+        Ok(Self { origin, client, namespace, is_around, url, timeout, impersonating, kinds })
     }
 
     /// The namespace of the host's pod or, elsewhere, of the kubeconfig's context.
     pub fn default_namespace(&self) -> &str {
-        &self.config.default_namespace
+        &self.namespace
     }
 
     /// A client that speaks for the host.
@@ -80,7 +82,7 @@ impl Cluster {
         if let Some(client) = known.get(account) {
             return Ok(client.clone());
         }
-        let client = client::client(&self.options, Some(account), self.config.clone())?;
+        let client = self.origin.client(Some(account), &self.namespace)?;
         known.insert(account.clone(), client.clone());
         Ok(client)
     }

@@ -1,7 +1,7 @@
 //! A small API server: ReplicaSets in one namespace, lists in pages and as streams, watches from a history that can be
 //! compacted, patches, and Leases. It fails when it is told to.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex};
@@ -54,6 +54,8 @@ struct Store {
     faults: Faults,
     /// When lists and watches were asked for since [`Server::count`].
     asked: Vec<(Asked, Instant)>,
+    /// As whom what was asked for, by impersonation: the method, the user, and the groups.
+    speakers: BTreeSet<String>,
     leases: BTreeMap<String, Value>,
 }
 
@@ -223,6 +225,11 @@ impl Server {
         mem::take(&mut self.shared.store.lock().unwrap().asked)
     }
 
+    /// As whom what was asked for until now: the method, the user, and the groups.
+    pub(crate) fn speakers(&self) -> BTreeSet<String> {
+        self.shared.store.lock().unwrap().speakers.clone()
+    }
+
     /// Takes back what was to fail.
     pub(crate) fn calm(&self) {
         self.update(|store| (store.end, store.refusals, store.faults) = (None, VecDeque::new(), Faults::default()));
@@ -276,6 +283,9 @@ impl Shared {
             _ => Asked::Other,
         };
         store.asked.push((asked, Instant::now()));
+        let said = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+        let (users, groups) = (said("impersonate-user"), said("impersonate-group"));
+        store.speakers.insert(format!("{method} {users:?} {groups:?}"));
         if let Some(refusal) = store.refusals.pop_front() {
             return Some(status(refusal, "TheStorm"));
         }

@@ -6,8 +6,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -17,7 +18,7 @@ use tokio_rustls::rustls::{ServerConfig, crypto};
 use super::Trial;
 use crate::scripted::End;
 use crate::support::host::Host;
-use crate::support::{poll, write_whole};
+use crate::support::{asking, poll, write_whole};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_is_not_taken_any_more_is_read_anew() {
@@ -57,13 +58,8 @@ async fn a_program_that_gives_tokens_is_asked_again_when_its_last_one_is_not_tak
     let token = trial.place.folder.path().join("token");
     write_whole(&token, b"first");
     trial.server.faults(|faults| faults.token = Some("first".into()));
-    let head = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":""#;
-    let script = format!("printf '%s%s\"}}}}' '{head}' $(cat {})", token.display());
-    let exec = json!({
-        "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
-        "interactiveMode": "Never",
-    });
-    let host = trial.host_at(&trial.server.url, &json!({}), &json!({"exec": exec}), &[]);
+    let user = given_by_a_program(&token, "");
+    let host = trial.host_at(&trial.server.url, &json!({}), &user, &[]);
     trial.wait(&host);
     // The program says nothing of when it ends.
     write_whole(&token, b"second");
@@ -72,6 +68,88 @@ async fn a_program_that_gives_tokens_is_asked_again_when_its_last_one_is_not_tak
     trial.change(1);
     trial.delete(10);
     trial.ends_well(host, 8, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_hangs_holds_up_nobody_and_what_it_gives_in_the_end_is_taken() {
+    let mut trial = Trial::with(20).await;
+    let folder = trial.place.folder.path().to_owned();
+    let [token, hangs, begun] = ["token", "hangs", "begun"].map(|name| folder.join(name));
+    write_whole(&token, b"first");
+    trial.server.faults(|faults| faults.token = Some("first".into()));
+    let hang = format!("touch {}; while [ -e {} ]; do sleep 0.1; done;", begun.display(), hangs.display());
+    let host = trial.host_at(&trial.server.url, &json!({}), &given_by_a_program(&token, &hang), &[]);
+    trial.wait(&host);
+
+    write_whole(&hangs, b"");
+    fs::remove_file(&begun).unwrap();
+    // What is asked after that is answered.
+    trial.server.refuse(&[StatusCode::UNAUTHORIZED]);
+    poll("a program that hangs", || {
+        trial.server.end_watch(End::Closed);
+        begun.exists().then_some(())
+    });
+    trial.change(1);
+    trial.delete(10);
+    trial.wait(&host);
+
+    write_whole(&token, b"second");
+    trial.server.faults(|faults| faults.token = Some("second".into()));
+    trial.server.count();
+    trial.server.end_watch(End::Closed);
+    trial.change(2);
+    trial.delete(11);
+    poll("a request with the token of before", || trial.server.count().last().map(drop));
+    fs::remove_file(&hangs).unwrap();
+    trial.ends_well(host, 12, 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_fails_is_asked_again_until_it_does_not() {
+    let trial = Trial::with(20).await;
+    let folder = trial.place.folder.path().to_owned();
+    let (token, fails) = (folder.join("token"), folder.join("fails"));
+    write_whole(&token, b"first");
+    let user = given_by_a_program(&token, &format!("if [ -e {0} ]; then echo >> {0}; exit 1; fi;", fails.display()));
+    let host = trial.host_at(&trial.server.url, &json!({}), &user, &["--leader-elect", "--lease-duration", "3s"]);
+    trial.wait(&host);
+
+    write_whole(&fails, b"");
+    let start = Instant::now();
+    // What is asked after that is answered.
+    trial.server.refuse(&[StatusCode::UNAUTHORIZED]);
+    let asked = || fs::read(&fails).unwrap().len();
+    poll("a third try", || (asked() >= 3).then_some(()));
+    assert!(start.elapsed() > Duration::from_secs(8), "{:?}", start.elapsed());
+    trial.ends_well(host, 2, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_as_a_service_account_is_done_with_the_token_of_the_day() {
+    let mut trial = Trial::with(20).await;
+    let rule = "{apiVersion: apps/v1, kinds: [ReplicaSet], verbs: [patch]}";
+    trial.place.grant("probe", &format!("serviceAccount: team/worker\ngrants: [{rule}]\n"));
+    trial.server.faults(|faults| faults.token = Some("first".into()));
+    let user = |token: &str| json!({"token": token, "as": "somebody", "as-groups": ["some"]});
+    let host = trial.host_at(&trial.server.url, &json!({}), &user("first"), &[]);
+    trial.wait(&host);
+    trial.kubeconfig(&trial.server.url, &json!({}), &user("second"));
+    trial.server.faults(|faults| faults.token = Some("second".into()));
+    trial.server.end_watch(End::Closed);
+    trial.change(1);
+    trial.wait(&host);
+
+    let other = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "namespace": "default", "name": "object-2"});
+    let patch = json!([{"merge-patch": [other, {"metadata": {"annotations": {"probe-counter": "1000"}}}]}]);
+    let asks = asking("asks", &patch)["metadata"]["annotations"].take();
+    trial.server.write("asks", &asks);
+    host.line_with("default/object-2 - attempt 0 counter 1000");
+    let speakers = trial.server.speakers();
+    let patches: Vec<_> = speakers.iter().filter(|speaker| speaker.starts_with("PATCH")).collect();
+    assert_eq!(patches, [r#"PATCH ["system:serviceaccount:team:worker"] []"#]);
+    assert!(speakers.contains(r#"GET ["somebody"] ["some"]"#), "{speakers:?}");
+    assert!(!host.messages().iter().any(|message| message.contains("reconcile failed")), "{:?}", host.messages());
+    trial.ends_well(host, 4, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,6 +207,14 @@ async fn a_clock_that_jumps_is_not_what_the_host_goes_by() {
     trial.wait(&host);
     assert_eq!(trial.server.lease("oarlock").unwrap()["spec"]["leaseTransitions"], 0, "it was held all the time");
     trial.ends_well(host, 10, 6);
+}
+
+/// A user whose token a program gives as it is in that file, after something else.
+fn given_by_a_program(token: &Path, first: &str) -> Value {
+    let head = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":""#;
+    let script = format!("{first} printf '%s%s\"}}}}' '{head}' $(cat {})", token.display());
+    let api_version = "client.authentication.k8s.io/v1";
+    json!({"exec": {"apiVersion": api_version, "command": "sh", "args": ["-c", script], "interactiveMode": "Never"}})
 }
 
 /// TLS before a server.
