@@ -23,10 +23,14 @@ pub(super) fn whole_seconds(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-/// A time that a watch can be asked to go on for: kube asks for none of 295 s or more.
+/// A time that a watch can be asked to go on for: kube asks for none of 295 s or more, and a watch that ends within the
+/// first second has failed.
 pub(super) fn api_timeout(text: &str) -> Result<Duration, String> {
     let time = whole_seconds(text)?;
-    if time < Duration::from_secs(295) { Ok(time) } else { Err("expected less than 295s".to_owned()) }
+    if !(2..295).contains(&time.as_secs()) {
+        return Err("expected at least 2s and less than 295s".to_owned());
+    }
+    Ok(time)
 }
 
 /// The name of a lease that others are called after, which is also the value of a label.
@@ -76,6 +80,9 @@ mod tests {
     #[test]
     fn the_api_server_is_given_seconds_that_kube_can_ask_for() {
         assert_eq!(api_timeout("60s"), Ok(Duration::from_mins(1)));
-        assert!(api_timeout("500ms").is_err() && api_timeout("295s").is_err());
+        assert_eq!(api_timeout("2s"), Ok(Duration::from_secs(2)));
+        for text in ["500ms", "1s", "2500ms", "295s"] {
+            assert!(api_timeout(text).is_err(), "{text}");
+        }
     }
 }

@@ -24,7 +24,7 @@ pub struct ClusterOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The context in it.
     pub context: Option<String>,
-    /// How long a watch goes on, and how long the API server may be silent, in whole seconds below 295.
+    /// How long a watch goes on, and how long the API server may be silent: whole seconds, at least 2 and below 295.
     pub timeout: Duration,
 }
 

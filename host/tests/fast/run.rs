@@ -72,6 +72,7 @@ fn wrong_usage_exits_2() {
         &["run", "--plugins", ".", "--manifests", ".", "--memory", "64 sheep"],
         &["run", "--plugins", ".", "--manifests", ".", "--log", "oarlock=loud"],
         &["run", "--plugins", ".", "--manifests", ".", "--cache-dir", "./cache"],
+        &["run", "--plugins", ".", "--kubeconfig", "no/such/file", "--api-timeout", "1s"],
         &["row"],
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_oarlock")).args(args).output().unwrap();

@@ -181,9 +181,9 @@ async fn a_watch_that_always_ends_at_once_is_not_begun_in_a_tight_loop() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_trickle_in_are_waited_for() {
     let mut trial = Trial::with(70).await;
-    trial.server.faults(|faults| faults.trickle = Some(Duration::from_millis(2)));
+    trial.server.faults(|faults| faults.trickle = Some(Duration::from_millis(5)));
     // A piece comes much more often than that, and all of it takes longer.
-    let host = trial.host(&["--api-timeout", "1s"]);
+    let host = trial.host(&["--api-timeout", "2s"]);
     let start = Instant::now();
     trial.wait(&host);
     for round in 0..5 {
