@@ -9,7 +9,7 @@ use super::events::Events;
 use super::guard::{Ask, place_of};
 use super::in_memory;
 use super::plan::{CHILD_OF, Draft, Note, Step};
-use crate::cluster::explain;
+use crate::cluster::{Trouble, explain};
 use crate::diff;
 use crate::dispatch::{Dispatch, Peek, Written};
 use crate::grant::{Mode, ServiceAccount, Verb};
@@ -53,11 +53,12 @@ pub struct Behalf<'a> {
 
 /// A step could not be done. Those after it were not tried.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {what}: {reason}")]
+#[error("cannot {verb} {what}: {trouble}")]
 pub struct ActionError {
     verb: Verb,
     what: String,
-    reason: String,
+    /// Why.
+    pub trouble: Trouble,
 }
 
 /// What was changed of objects that are watched, a line each: what keeps a plugin busy.
@@ -78,7 +79,7 @@ impl Applier {
     }
 
     /// The kinds that a draft is about, as they are served.
-    pub async fn kinds(&self, draft: &Draft) -> Result<BTreeMap<Gvk, Kind>, String> {
+    pub async fn kinds(&self, draft: &Draft) -> Result<BTreeMap<Gvk, Kind>, Trouble> {
         let mut kinds = BTreeMap::new();
         for gvk in draft.kinds() {
             let kind = self.source.kind(&gvk).await?;
@@ -92,12 +93,12 @@ impl Applier {
         &self,
         target: &ObjectRef,
         account: Option<&ServiceAccount>,
-    ) -> Result<Option<Arc<Object>>, String> {
+    ) -> Result<Option<Arc<Object>>, Trouble> {
         let found = match &self.source {
             Source::Cluster(cluster) => match cluster.kind(&target.gvk).await {
                 Ok(Some(kind)) => cluster.look_up(account, &kind, target).await?,
                 Ok(None) => None,
-                Err(error) => return Err(explain(&error)),
+                Err(error) => return Err(explain(&error).into()),
             },
             Source::Manifests(manifests) => manifests.look_up(target),
         };
@@ -105,7 +106,7 @@ impl Applier {
     }
 
     /// An object that was looked for in the caches, which may be behind about what is new.
-    async fn there(&self, behalf: Behalf<'_>, target: &ObjectRef, peek: &Peek) -> Result<Option<Arc<Object>>, String> {
+    async fn there(&self, behalf: Behalf<'_>, target: &ObjectRef, peek: &Peek) -> Result<Option<Arc<Object>>, Trouble> {
         match peek {
             Peek::Object(object) => Ok(Some(Arc::clone(object))),
             Peek::Absent | Peek::NotWatched => self.look_up(target, behalf.plugin.grant.service_account.as_ref()).await,
@@ -128,26 +129,26 @@ impl Applier {
                 Err(_) => ActionResult::failed,
             };
             self.metrics.action(&behalf.plugin.name, step.verb().as_str(), result);
-            done.map_err(|reason| {
+            done.map_err(|trouble| {
                 let about = step.target().unwrap_or(behalf.target);
-                ActionError { verb: step.verb(), what: about.to_string(), reason }
+                ActionError { verb: step.verb(), what: about.to_string(), trouble }
             })?;
         }
         Ok(changes)
     }
 
     /// Does a step for as long as the object that it is done for is this replica's.
-    async fn step_in_time(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), String> {
+    async fn step_in_time(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), Trouble> {
         let Some(pass) = self.shards.enter(behalf.target) else {
-            return Err("the object is another replica's by now, which reconciles it".to_owned());
+            return Err("the object is another replica's by now, which reconciles it".to_owned().into());
         };
         let time = pass.left().map_or(STEP_TIME, |left| left.min(STEP_TIME));
         behalf.pulse.begin(behalf.target, "a change", time, Instant::now());
         let done = tokio::time::timeout(time, self.step(behalf, step, changes)).await;
-        done.unwrap_or_else(|_| Err(format!("there was no answer in {} s", time.as_secs())))
+        done.unwrap_or_else(|_| Err(format!("there was no answer in {} s", time.as_secs()).into()))
     }
 
-    async fn step(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), String> {
+    async fn step(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), Trouble> {
         if let Step::Event(note) = step {
             return self.note(behalf, note).await;
         }
@@ -212,7 +213,7 @@ impl Applier {
     }
 
     /// Publishes an Event of the plugin's about the object that is reconciled.
-    async fn note(&self, behalf: Behalf<'_>, note: &Note) -> Result<(), String> {
+    async fn note(&self, behalf: Behalf<'_>, note: &Note) -> Result<(), Trouble> {
         if self.is_dry_run_for(behalf.plugin) || matches!(self.source, Source::Manifests(_)) {
             let kind = if note.warning { "Warning" } else { "Normal" };
             let said = format!("Event {kind} {} {}: {}", note.reason, behalf.target, note.note);

@@ -1,6 +1,7 @@
 //! Actions on the objects of a cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use either::Either;
 use kube::Api;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::guard::{is_namespace, is_secret};
 use super::plan::{Step, finalizers_patch};
-use crate::cluster::{Cluster, explain};
+use crate::cluster::{Cluster, Trouble, explain, rest};
 use crate::dispatch::Written;
 use crate::grant::ServiceAccount;
 use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef, Part, RawObject};
@@ -51,7 +52,7 @@ impl Cluster {
         kind: &Kind,
         about: &ObjectRef,
         step: &Step,
-    ) -> Result<Option<(Gvk, Written)>, String> {
+    ) -> Result<Option<(Gvk, Written)>, Trouble> {
         let api = self.api(author, kind, &about.key)?;
         let name = about.key.name();
         let object = match step {
@@ -86,7 +87,7 @@ impl Cluster {
             // The kind may be gone, or served by another path by now.
             let _ = self.discover(&kind.gvk).await;
         }
-        let object = object.map_err(|error| explain_action(&error, kind))?;
+        let object = object.map_err(|error| trouble(&error, kind))?;
         Ok(object.into_object(&kind.gvk).map(|object| (kind.gvk.clone(), written(object, kind))))
     }
 
@@ -97,9 +98,9 @@ impl Cluster {
         kind: &Kind,
         about: &ObjectRef,
         step: &Step,
-    ) -> Result<(Option<String>, Option<String>), String> {
+    ) -> Result<(Option<String>, Option<String>), Trouble> {
         let api = self.api(author, kind, &about.key)?;
-        let before = api.get_opt(about.key.name()).await.map_err(|error| explain_action(&error, kind))?;
+        let before = api.get_opt(about.key.name()).await.map_err(|error| trouble(&error, kind))?;
         let before = before.and_then(|raw| raw.into_object(&kind.gvk));
         let after = self.carry_out(author, kind, about, step).await?;
         let after = match after {
@@ -116,13 +117,13 @@ impl Cluster {
         account: Option<&ServiceAccount>,
         kind: &Kind,
         target: &ObjectRef,
-    ) -> Result<Option<Object>, String> {
+    ) -> Result<Option<Object>, Trouble> {
         let author = Author { name: "", account, force: false, dry_run: false };
         let found = self.api(author, kind, &target.key)?.get_opt(target.key.name()).await;
-        Ok(found.map_err(|error| explain_action(&error, kind))?.and_then(|raw| raw.into_object(&kind.gvk)))
+        Ok(found.map_err(|error| trouble(&error, kind))?.and_then(|raw| raw.into_object(&kind.gvk)))
     }
 
-    fn api(&self, author: Author<'_>, kind: &Kind, key: &ObjectKey) -> Result<Api<RawObject>, String> {
+    fn api(&self, author: Author<'_>, kind: &Kind, key: &ObjectKey) -> Result<Api<RawObject>, Trouble> {
         let client = self.client_for(author.account).map_err(|error| explain(&error))?;
         Ok(match key.namespace() {
             Some(namespace) => Api::namespaced_with(client, namespace, kind),
@@ -136,7 +137,7 @@ impl Cluster {
         kind: &Kind,
         key: &ObjectKey,
         uid: Option<&str>,
-    ) -> Result<Option<(Gvk, Written)>, String> {
+    ) -> Result<Option<(Gvk, Written)>, Trouble> {
         let api = self.api(author, kind, key)?;
         let preconditions = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let params = DeleteParams { preconditions, dry_run: author.dry_run, ..DeleteParams::background() };
@@ -154,7 +155,7 @@ impl Cluster {
             }
             // It is gone already, or was made anew and is not the one that is meant.
             Err(kube::Error::Api(status)) if status.code == 404 || (status.code == 409 && uid.is_some()) => Ok(None),
-            Err(error) => Err(explain_action(&error, kind)),
+            Err(error) => Err(trouble(&error, kind)),
         }
     }
 }
@@ -168,6 +169,11 @@ fn written(object: Object, kind: &Kind) -> Written {
     } else {
         Written::Object(Arc::new(object))
     }
+}
+
+fn trouble(error: &kube::Error, kind: &Kind) -> Trouble {
+    let rest = if let kube::Error::Api(status) = error { rest(status) } else { Duration::ZERO };
+    Trouble { reason: explain_action(error, kind), rest }
 }
 
 /// The error, and for a conflict who has the fields. Of a Secret, nothing is told that may quote one of its values.

@@ -11,11 +11,25 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::Status;
 
 use self::client::Origin;
 use crate::grant::ServiceAccount;
 use crate::object::{Gvk, Kind};
 use crate::text;
+
+/// How long the API server is left alone at most, whatever it asks for.
+const LONGEST_REST: Duration = Duration::from_mins(2);
+
+/// Why something was not done or found out.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Trouble {
+    /// For people.
+    pub reason: String,
+    /// For how long the API server wants to be left alone.
+    pub rest: Duration,
+}
 
 /// Which cluster. By default, the one that every Kubernetes client would find.
 #[derive(Clone, Debug)]
@@ -139,6 +153,18 @@ async fn find(options: &ClusterOptions) -> anyhow::Result<kube::Config> {
     // What fails is tried again by the queue, which lets others go first.
     config.default_retry = false;
     Ok(config)
+}
+
+impl From<String> for Trouble {
+    fn from(reason: String) -> Self {
+        Self { reason, rest: Duration::ZERO }
+    }
+}
+
+/// For how long the API server wants to be left alone.
+pub fn rest(status: &Status) -> Duration {
+    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    Duration::from_secs(seconds.into()).min(LONGEST_REST)
 }
 
 /// The error down to its cause, on one line.

@@ -38,8 +38,11 @@ pub enum End {
     Done,
     /// To be called again after this time, or at a change if that is sooner.
     RequeueAfter(Duration),
-    /// Failed: to be tried again after a backoff.
-    Retry,
+    /// Failed: to be tried again after a backoff, or at a change if that is sooner.
+    Retry {
+        /// Not before this time is over, even if something happens to the object.
+        rest: Duration,
+    },
     /// Failed: not to be tried again until the object changes.
     Terminal,
     /// To be called again after this time and not before, even if something happens to the object.
@@ -86,8 +89,8 @@ struct Entry {
 enum State {
     Waiting(Priority),
     Delayed((Instant, u64)),
-    /// Delayed, and an event does not change that.
-    Held((Instant, u64)),
+    /// Delayed, and an event makes it due by then and not before.
+    Held((Instant, u64), Instant),
     Running {
         again: Option<Priority>,
         /// Nothing comes after the call, whatever its end.
@@ -121,7 +124,13 @@ impl Queue {
                 *again = (*again).max(Some(priority));
                 *last = false;
             }
-            Some(State::Held(_)) => {}
+            Some(State::Held(due, until)) => {
+                let (due, until) = (*due, *until);
+                if until < due.0 {
+                    self.delayed.remove(&due);
+                    self.delay(key.clone(), until, |due| State::Held(due, until));
+                }
+            }
             Some(State::Waiting(known)) if *known >= priority => {}
             _ => self.wait(key.clone(), priority),
         }
@@ -158,18 +167,19 @@ impl Queue {
         self.running -= 1;
         entry.failures = match end {
             End::Done | End::RequeueAfter(_) | End::Hold(_) => 0,
-            End::Retry | End::Terminal => entry.failures.saturating_add(1),
+            End::Retry { .. } | End::Terminal => entry.failures.saturating_add(1),
         };
         entry.state = State::Resting;
         if last {
             self.entries.remove(key);
             return None;
         }
-        if let End::Hold(delay) = end {
-            self.delay(key.clone(), now, delay, State::Held);
-            return Some(delay);
-        }
-        if let Some(priority) = again {
+        let hold = match end {
+            End::Hold(hold) => Some(hold),
+            End::Retry { rest } if !rest.is_zero() => Some(rest),
+            _ => None,
+        };
+        if let (Some(priority), None) = (again, hold) {
             self.wait(key.clone(), priority);
             return Some(Duration::ZERO);
         }
@@ -180,16 +190,21 @@ impl Queue {
             }
             End::Terminal => return None,
             End::RequeueAfter(delay) | End::Hold(delay) => delay,
-            End::Retry => backoff(entry.failures).mul_f64(1.0 - self.jitter.f64() / 4.0),
+            End::Retry { rest } if again.is_some() => rest,
+            End::Retry { rest } => backoff(entry.failures).mul_f64(1.0 - self.jitter.f64() / 4.0).max(rest),
         };
-        self.delay(key.clone(), now, delay, State::Delayed);
+        let state = |due| match hold {
+            None => State::Delayed(due),
+            Some(hold) => State::Held(due, later(now, hold)),
+        };
+        self.delay(key.clone(), later(now, delay), state);
         Some(delay)
     }
 
     /// Lets go of what is held: it is taken as soon as it is its turn.
     pub fn release(&mut self) {
         let is_held =
-            |key: &&ObjectRef| matches!(self.entries.get(*key).map(|entry| &entry.state), Some(State::Held(_)));
+            |key: &&ObjectRef| matches!(self.entries.get(*key).map(|entry| &entry.state), Some(State::Held(..)));
         let held: Vec<_> = self.delayed.values().filter(is_held).cloned().collect();
         for key in held {
             self.wait(key, Priority::Backlog);
@@ -205,7 +220,7 @@ impl Queue {
                 return;
             }
             State::Waiting(_) => self.waiting -= 1,
-            State::Delayed(due) | State::Held(due) => drop(self.delayed.remove(due)),
+            State::Delayed(due) | State::Held(due, _) => drop(self.delayed.remove(due)),
             State::Resting => {}
         }
         self.entries.remove(key);
@@ -253,7 +268,7 @@ impl Queue {
     fn wait(&mut self, key: ObjectRef, priority: Priority) {
         let entry = self.entries.entry(key.clone()).or_insert(Entry { state: State::Resting, failures: 0 });
         match entry.state {
-            State::Delayed(due) | State::Held(due) => {
+            State::Delayed(due) | State::Held(due, _) => {
                 self.delayed.remove(&due);
                 self.waiting += 1;
             }
@@ -267,9 +282,7 @@ impl Queue {
         }
     }
 
-    fn delay(&mut self, key: ObjectRef, now: Instant, delay: Duration, state: impl FnOnce((Instant, u64)) -> State) {
-        // A delay past what the clock can hold is for ever, and a day is as good as that.
-        let due = now.checked_add(delay).unwrap_or(now + Duration::from_hours(24));
+    fn delay(&mut self, key: ObjectRef, due: Instant, state: impl FnOnce((Instant, u64)) -> State) {
         let due = (due, self.next_delayed);
         self.next_delayed += 1;
         if let Some(entry) = self.entries.get_mut(&key) {
@@ -301,6 +314,11 @@ impl Queue {
     }
 }
 
+/// That much later. What is past what the clock can hold is for ever, and a day is as good as that.
+fn later(now: Instant, delay: Duration) -> Instant {
+    now.checked_add(delay).unwrap_or(now + Duration::from_hours(24))
+}
+
 /// The delay after that many failures, before jitter.
 fn backoff(failures: u32) -> Duration {
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
@@ -313,6 +331,8 @@ mod model;
 mod tests {
     use super::*;
     use crate::object::{Gvk, ObjectKey};
+
+    const RETRY: End = End::Retry { rest: Duration::ZERO };
 
     fn key(name: &str) -> ObjectRef {
         ObjectRef { gvk: Gvk::replica_set(), key: ObjectKey::new(Some("default"), name) }
@@ -401,7 +421,7 @@ mod tests {
         for failures in 1..=25 {
             let job = queue.take(now).unwrap();
             assert_eq!(job.attempt, failures - 1);
-            queue.finish(&job.key, End::Retry, now);
+            queue.finish(&job.key, RETRY, now);
             let delay = queue.next_due().unwrap() - now;
             let full = backoff(failures);
             assert!(delay <= full && delay >= full.mul_f64(0.75), "{failures}: {delay:?} of {full:?}");
@@ -417,7 +437,7 @@ mod tests {
         let (mut queue, now) = (Queue::new(0), Instant::now());
         queue.add(&key("a"), Priority::Live);
         let job = queue.take(now).unwrap();
-        queue.finish(&job.key, End::Retry, now);
+        queue.finish(&job.key, RETRY, now);
         queue.add(&key("a"), Priority::Live);
         assert_eq!(queue.take(now).unwrap().attempt, 1, "at once, and the failure is remembered");
         assert_eq!(queue.next_due(), None, "the retry it replaces is gone");
@@ -482,6 +502,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_rest_is_taken_after_its_backoff_or_at_a_change_and_not_before_the_rest_is_over() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        let (second, end) = (Duration::from_secs(1), End::Retry { rest: Duration::from_secs(2) });
+        queue.add(&key("a"), Priority::Live);
+        for failures in 0..20 {
+            let later = now + 3 * second * failures;
+            queue.add(&key("a"), Priority::Live);
+            assert_eq!(queue.take(later).unwrap().attempt, failures);
+            let again = queue.finish(&key("a"), end, later).unwrap();
+            assert!(again >= 2 * second && again >= backoff(failures + 1).mul_f64(0.75), "{failures}: {again:?}");
+            // Every second time the change comes while it rests.
+            if failures % 2 == 0 {
+                queue.add(&key("a"), Priority::Live);
+                assert_eq!(queue.next_due(), Some(later + 2 * second));
+            }
+            assert_eq!(queue.take(later + second), None);
+        }
+        queue.forget(&key("a"));
+        queue.add(&key("a"), Priority::Live);
+        queue.take(now).unwrap();
+        queue.add(&key("a"), Priority::Live);
+        assert_eq!(queue.finish(&key("a"), end, now), Some(2 * second), "what has come meanwhile");
+        assert_eq!((queue.take(now + second), queue.next_due()), (None, Some(now + 2 * second)));
+    }
+
+    #[test]
     fn what_is_forgotten_does_not_come_back_by_itself() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
         for name in ["waiting", "running", "delayed"] {
@@ -490,11 +536,11 @@ mod tests {
         queue.forget(&key("waiting"));
         assert_eq!(taken(&mut queue, now).as_deref(), Some("running"));
         assert_eq!(taken(&mut queue, now).as_deref(), Some("delayed"));
-        queue.finish(&key("delayed"), End::Retry, now);
+        queue.finish(&key("delayed"), RETRY, now);
         queue.forget(&key("delayed"));
         queue.add(&key("running"), Priority::Live);
         queue.forget(&key("running"));
-        queue.finish(&key("running"), End::Retry, now);
+        queue.finish(&key("running"), RETRY, now);
         assert!(queue.is_idle() && queue.next_due().is_none() && queue.entries.is_empty());
     }
 }

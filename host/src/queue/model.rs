@@ -30,8 +30,8 @@ struct Known {
     wanted: Option<(Priority, u64)>,
     /// It is to be wanted then.
     due: Option<Instant>,
-    /// Nothing makes it wanted before it is due.
-    held: bool,
+    /// Nothing makes it wanted before this.
+    held: Option<Instant>,
     failures: u32,
 }
 
@@ -46,7 +46,8 @@ impl Model {
     fn add(&mut self, object: usize, priority: Priority) {
         self.ticket += 1;
         let known = self.objects.entry(object).or_default();
-        if known.held {
+        if let Some(until) = known.held {
+            known.due = known.due.min(Some(until));
             return;
         }
         if let Some(call) = &mut known.call {
@@ -71,7 +72,7 @@ impl Model {
             self.ticket += 1;
             for (_, object) in same_time {
                 let known = self.objects.get_mut(object).unwrap();
-                (known.wanted, known.due, known.held) = (Some((Priority::Backlog, self.ticket)), None, false);
+                (known.wanted, known.due, known.held) = (Some((Priority::Backlog, self.ticket)), None, None);
             }
         }
 
@@ -101,15 +102,25 @@ impl Model {
     fn finish(&mut self, object: usize, end: End, after: Option<Duration>, now: Instant) {
         let known = self.objects.get_mut(&object).unwrap();
         let call = known.call.take().unwrap();
-        known.failures = if matches!(end, End::Retry | End::Terminal) { known.failures + 1 } else { 0 };
+        known.failures = if matches!(end, End::Retry { .. } | End::Terminal) { known.failures + 1 } else { 0 };
         if call == Call::Dropped {
             self.objects.remove(&object);
             return assert_eq!(after, None, "it was dropped");
         }
+        let later = |delay| now.checked_add(delay).unwrap_or(now + Duration::from_hours(24));
         let delay = match end {
             End::Hold(delay) => {
-                (known.wanted, known.held) = (None, true);
+                (known.wanted, known.held) = (None, Some(later(delay)));
                 Some(delay)
+            }
+            End::Retry { rest } if !rest.is_zero() => {
+                known.held = Some(later(rest));
+                if known.wanted.take().is_none() {
+                    assert_backoff(after.expect("it is tried again"), known.failures, rest);
+                    after
+                } else {
+                    Some(rest)
+                }
             }
             _ if known.wanted.is_some() => {
                 self.ticket += 1;
@@ -117,16 +128,14 @@ impl Model {
                 return assert_eq!(after, Some(Duration::ZERO), "it is wanted again");
             }
             End::RequeueAfter(delay) => Some(delay),
-            End::Retry => {
-                let full = (0.005 * 2_f64.powi(known.failures.cast_signed() - 1)).min(1000.0);
-                let delay = after.expect("it is tried again");
-                assert!((full * 0.75..=full * 1.0001).contains(&delay.as_secs_f64()), "{delay:?} of {full} s");
-                Some(delay)
+            End::Retry { rest } => {
+                assert_backoff(after.expect("it is tried again"), known.failures, rest);
+                after
             }
             End::Done | End::Terminal => None,
         };
         assert_eq!(after, delay);
-        known.due = delay.map(|delay| now.checked_add(delay).unwrap_or(now + Duration::from_hours(24)));
+        known.due = delay.map(later);
         if end == End::Done {
             self.objects.remove(&object);
         }
@@ -159,6 +168,13 @@ impl Model {
         assert_eq!(queue.is_idle(), self.waiting() == 0 && self.in_calls().is_empty());
         assert_eq!(queue.next_due(), self.objects.values().filter_map(|known| known.due).min());
     }
+}
+
+/// Whether that is the delay after so many failures, or as long as it has to be at least.
+fn assert_backoff(delay: Duration, failures: u32, rest: Duration) {
+    let (full, rest) = ((0.005 * 2_f64.powi(failures.cast_signed() - 1)).min(1000.0), rest.as_secs_f64());
+    let expected = (full * 0.75).max(rest)..=(full * 1.0001).max(rest);
+    assert!(expected.contains(&delay.as_secs_f64()), "{delay:?} of {full} s");
 }
 
 /// A queue and its model, to which the same happens.
@@ -260,7 +276,8 @@ fn random_end(random: &mut fastrand::Rng) -> End {
     match random.u8(..12) {
         0..4 => End::Done,
         4..6 => End::RequeueAfter(random_time(random)),
-        6..9 => End::Retry,
+        6..8 => End::Retry { rest: Duration::ZERO },
+        8 => End::Retry { rest: random_time(random) },
         9 => End::Terminal,
         _ => End::Hold(random_time(random)),
     }

@@ -8,16 +8,13 @@ use kube::runtime::watcher::DefaultBackoff;
 
 use super::watcher::{Broken, Watcher};
 use super::{Span, Update};
-use crate::cluster::{Cluster, explain};
+use crate::cluster::{Cluster, explain, rest};
 use crate::health::Heard;
 use crate::object::Kind;
 use crate::selector::Selection;
 
 /// How often the API server is asked whether it serves a kind by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-
-/// How long the API server is left alone at most, whatever it asks for.
-const LONGEST_REST: Duration = Duration::from_mins(2);
 
 /// Why a watch ended.
 enum Ended {
@@ -140,13 +137,7 @@ impl Cluster {
 fn next_delay(backoff: &mut DefaultBackoff, status: Option<&Status>) -> Duration {
     // It has no end, and no reason to go on to a minute as it does: there is one host, not one on each node.
     let longest = Duration::from_millis(fastrand::u64(10_000..20_000));
-    backoff.next().unwrap_or(longest).min(longest).max(retry_after(status))
-}
-
-/// For how long the API server wants to be left alone.
-fn retry_after(status: Option<&Status>) -> Duration {
-    let seconds = status.and_then(|status| status.details.as_ref()).map_or(0, |details| details.retry_after_seconds);
-    Duration::from_secs(seconds.into()).min(LONGEST_REST)
+    backoff.next().unwrap_or(longest).min(longest).max(status.map_or(Duration::ZERO, rest))
 }
 
 /// Whether the server answered that it will not do this, now or later.

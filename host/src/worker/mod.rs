@@ -17,6 +17,7 @@ use crate::action::apply::{ActionError, Applier, Behalf, Changes, STEP_TIME};
 use crate::action::guard::{Ask, Denied};
 use crate::action::plan::{Draft, Invalid};
 use crate::breaker::Sign;
+use crate::cluster::Trouble;
 use crate::dispatch::{Controller, Dispatch, Ended, Work};
 use crate::health::{InFlight, Pulse, Waits};
 use crate::hot_loop::Heat;
@@ -83,8 +84,8 @@ enum Failed {
     Invalid(#[from] Invalid),
     #[error(transparent)]
     Action(#[from] ActionError),
-    #[error("{0}")]
-    LookUp(String),
+    #[error(transparent)]
+    LookUp(Trouble),
 }
 
 /// How a reconcile ended well.
@@ -300,7 +301,9 @@ impl Workshop {
         let Work { object, plugin, .. } = work;
         let done = match result {
             Ok(done) => done,
-            Err(failed) if self.repeat == Repeat::AsAsked && failed.is_retried() => return End::Retry,
+            Err(failed) if self.repeat == Repeat::AsAsked && failed.is_retried() => {
+                return End::Retry { rest: failed.rest() };
+            }
             // What is gone does not change any more.
             Err(_) if object.is_none() => return End::Done,
             Err(_) => return End::Terminal,
@@ -330,26 +333,15 @@ impl Workshop {
     }
 }
 
-impl Failed {
-    /// Whether it is to be tried again before the object changes.
-    fn is_retried(&self) -> bool {
-        match self {
-            Self::Call(error) => error.is_retried(),
-            Self::Denied(_) | Self::Invalid(_) => false,
-            Self::Reading(_) | Self::Panicked(_) | Self::Action(_) | Self::LookUp(_) => true,
-        }
-    }
-}
-
 fn behalf<'a>(plugin: &'a Plugin, work: &'a Work) -> Behalf<'a> {
     Behalf { plugin, target: &work.target, object: work.object.as_deref(), pulse: &work.pulse }
 }
 
 /// What is looked up, if there is an answer in the time of a step.
-async fn in_time<T>(work: &Work, look_up: impl Future<Output = Result<T, String>>) -> Result<T, Failed> {
+async fn in_time<T>(work: &Work, look_up: impl Future<Output = Result<T, Trouble>>) -> Result<T, Failed> {
     work.pulse.begin(&work.target, "a question to the API server", STEP_TIME, Instant::now());
     let answer = tokio::time::timeout(STEP_TIME, look_up).await;
-    let none = || Err(format!("the API server did not answer in {} s", STEP_TIME.as_secs()));
+    let none = || Err(format!("the API server did not answer in {} s", STEP_TIME.as_secs()).into());
     answer.unwrap_or_else(|_| none()).map_err(Failed::LookUp)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Done, Failed, Repeat, Workshop, behalf, round};
+use crate::action::apply::ActionError;
 use crate::breaker::{Sign, Turn};
 use crate::dispatch::{Ended, Work};
 use crate::metrics::{ReconcileMetrics, ReconcileResult, ReloadResult};
@@ -65,6 +66,25 @@ pub(super) fn count(metrics: &ReconcileMetrics, result: &Result<Done, Failed>, t
     metrics.observe(counted, took);
     if let Err(Failed::Reading(_) | Failed::Call(CallError::CpuTime(_) | CallError::WallTime(_))) = result {
         metrics.time_out();
+    }
+}
+
+impl Failed {
+    /// Whether it is to be tried again before the object changes.
+    pub(super) fn is_retried(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_retried(),
+            Self::Denied(_) | Self::Invalid(_) => false,
+            Self::Reading(_) | Self::Panicked(_) | Self::Action(_) | Self::LookUp(_) => true,
+        }
+    }
+
+    /// For how long the API server wants to be left alone.
+    pub(super) fn rest(&self) -> Duration {
+        match self {
+            Self::Action(ActionError { trouble, .. }) | Self::LookUp(trouble) => trouble.rest,
+            _ => Duration::ZERO,
+        }
     }
 }
 

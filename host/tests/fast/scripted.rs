@@ -52,7 +52,7 @@ struct Store {
     /// How the watch that is open, or the next one, ends.
     end: Option<End>,
     faults: Faults,
-    /// When lists and watches were asked for since [`Server::count`].
+    /// When what was asked for since [`Server::count`].
     asked: Vec<(Asked, Instant)>,
     /// As whom what was asked for, by impersonation: the method, the user, and the groups.
     speakers: BTreeSet<String>,
@@ -64,6 +64,8 @@ struct Store {
 pub(crate) struct Faults {
     /// Every request is refused, with these.
     pub(crate) refuse: Option<Refusal>,
+    /// Every patch of an object is refused, with these.
+    pub(crate) refuse_patches: Option<Refusal>,
     /// Every watch ends like that, when it has told what there is to tell.
     pub(crate) ends: Option<End>,
     /// Requests without this token are refused.
@@ -122,6 +124,7 @@ pub(crate) enum Says {
 pub(crate) enum Asked {
     List,
     Watch,
+    Patch,
     Other,
 }
 
@@ -220,7 +223,7 @@ impl Server {
         self.shared.store.lock().unwrap().leases.get(name).cloned()
     }
 
-    /// When lists and watches were asked for since the last time that this was asked.
+    /// When what was asked for since the last time that this was asked.
     pub(crate) fn count(&self) -> Vec<(Asked, Instant)> {
         mem::take(&mut self.shared.store.lock().unwrap().asked)
     }
@@ -280,6 +283,7 @@ impl Shared {
         let asked = match &*path {
             "/apis/apps/v1/replicasets" if is_watch => Asked::Watch,
             "/apis/apps/v1/replicasets" => Asked::List,
+            _ if method == Method::PATCH && path.starts_with("/apis/apps/v1/") => Asked::Patch,
             _ => Asked::Other,
         };
         store.asked.push((asked, Instant::now()));
@@ -292,6 +296,9 @@ impl Shared {
         if let Some(refusal) = store.faults.refuse {
             return Some(refusal.response());
         }
+        if let (Asked::Patch, Some(refusal)) = (asked, store.faults.refuse_patches) {
+            return Some(refusal.response());
+        }
         let wanted = store.faults.token.as_ref().map(|token| format!("Bearer {token}"));
         if wanted.is_some_and(|wanted| headers.get("authorization").is_none_or(|had| *had != *wanted)) {
             return Some(status(StatusCode::UNAUTHORIZED, "Unauthorized"));
@@ -299,7 +306,7 @@ impl Shared {
         let is_missing = match store.faults.missing {
             None => false,
             Some(Missing::Unknown) => true,
-            Some(Missing::Named) => asked != Asked::Other,
+            Some(Missing::Named) => matches!(asked, Asked::List | Asked::Watch),
         };
         if is_missing {
             return Some(status(StatusCode::NOT_FOUND, "NotFound"));

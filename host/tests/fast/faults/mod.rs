@@ -4,6 +4,7 @@
 mod credentials;
 mod objects;
 mod watches;
+mod writes;
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,0 +1,43 @@
+//! Writes that go wrong.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::Trial;
+use crate::scripted::{Asked, Refusal, Says};
+use crate::support::{asking, poll};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_is_not_tried_again_before_an_overloaded_server_says_even_if_its_object_changes() {
+    let trial = Trial::with(3).await;
+    let rule = "{apiVersion: apps/v1, kinds: [ReplicaSet], verbs: [patch]}";
+    trial.place.grant("probe", &format!("grants: [{rule}]\n"));
+    let host = trial.host(&[]);
+    trial.wait(&host);
+    for (says, counter) in [(Says::Header, "100"), (Says::Body, "200")] {
+        let asks = |label: &str| {
+            let other =
+                json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "namespace": "default", "name": "object-2"});
+            let patch = json!({"metadata": {"annotations": {"probe-counter": counter}}});
+            let mut asks = asking("asks", &json!([{"merge-patch": [other, patch]}]))["metadata"]["annotations"].take();
+            asks["probe-counter"] = label.into();
+            asks
+        };
+        let refusal = Refusal { code: StatusCode::TOO_MANY_REQUESTS, retry_after: Some((4, says)) };
+        trial.server.faults(|faults| faults.refuse_patches = Some(refusal));
+        trial.server.count();
+        trial.server.write("asks", &asks("first"));
+        let patched = || trial.server.count().into_iter().find(|(asked, _)| *asked == Asked::Patch).map(|(_, at)| at);
+        let refused = poll("a patch that is refused", patched);
+        trial.server.faults(|faults| faults.refuse_patches = None);
+        trial.server.write("asks", &asks("second"));
+        host.log("reconcile failed, trying again in 4s: ");
+        let next = poll("a patch that is not", patched);
+        assert!(next - refused > Duration::from_secs(3), "{:?} after it", next - refused);
+        host.line_with(&format!("default/object-2 - attempt 0 counter {counter}"));
+        host.line_with("default/asks ask attempt 1 counter second");
+    }
+    trial.ends_well(host, 1, 1);
+}
