@@ -105,7 +105,6 @@ impl Cluster {
         let url = &self.url;
         let mut watcher = Watcher::new(self, kind, selection, heard);
         let mut backoff = DefaultBackoff::default();
-        let mut delay = Duration::ZERO;
         loop {
             let Err(broken) = watcher.run(span, &mut |event| deliver(Update::Event(event))).await else {
                 return Ended::Told;
@@ -121,11 +120,10 @@ impl Cluster {
                     return Ended::Told;
                 }
             }
-            // As much time as was lost before is enough to tell that it is not the same trouble.
-            if watcher.was_well_for(delay) {
+            if watcher.was_well() {
                 backoff.reset();
             }
-            delay = next_delay(&mut backoff, broken.status());
+            let delay = next_delay(&mut backoff, broken.status());
             let seconds = delay.as_secs_f64();
             tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
             tokio::time::sleep(delay).await;

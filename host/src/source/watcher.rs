@@ -29,6 +29,10 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// A watch that ends sooner has failed, so that one that always does is not begun in a tight loop.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+/// What breaks after it has gone on for so long is another trouble. It may begin so often without a backoff, which is
+/// not more often than with the longest one.
+const WELL: Duration = Duration::from_secs(10);
+
 /// Of how many objects without a name a watch tells.
 const MAX_NAMELESS: usize = 100;
 
@@ -77,8 +81,8 @@ pub(super) struct Watcher<'a> {
     in_doubt: bool,
     /// It has failed, and has not done well since.
     failing: bool,
-    /// Since when the last watch was open, and whether it has told of an object.
-    open: Option<(Instant, bool)>,
+    /// Since when it watches without a failure.
+    well_since: Option<Instant>,
     /// What was told of that cannot be handled.
     nameless: HashSet<String>,
 }
@@ -100,7 +104,7 @@ impl<'a> Watcher<'a> {
             position: None,
             in_doubt: false,
             failing: false,
-            open: None,
+            well_since: None,
             nameless: HashSet::new(),
         }
     }
@@ -118,9 +122,9 @@ impl<'a> Watcher<'a> {
         ended
     }
 
-    /// Whether there was a watch, before it went wrong, that has told of an object or was open for that long.
-    pub(super) fn was_well_for(&mut self, time: Duration) -> bool {
-        self.open.take().is_some_and(|(since, has_told)| has_told || since.elapsed() >= time)
+    /// Whether it had gone on for so long, before it went wrong, that it is not the trouble of before.
+    pub(super) fn was_well(&mut self) -> bool {
+        self.well_since.take().is_some_and(|since| since.elapsed() >= WELL)
     }
 
     async fn go_on(&mut self, span: Span, tell: &mut impl FnMut(Event)) -> Result<(), Broken> {
@@ -183,7 +187,7 @@ impl<'a> Watcher<'a> {
         self.heard.note(Instant::now());
         let mut events = pin!(self.api.watch(&params, &version).await?);
         let opened = Instant::now();
-        self.open = Some((opened, false));
+        self.well_since.get_or_insert(opened);
         if mem::take(&mut self.failing) {
             tracing::info!("watching {} at {} again", self.kind, self.url);
         }
@@ -197,14 +201,14 @@ impl<'a> Watcher<'a> {
                 Some(Ok(WatchEvent::Added(raw) | WatchEvent::Modified(raw))) => {
                     let version = raw.resource_version();
                     self.object(raw).into_iter().for_each(|object| tell(Event::Apply(object)));
-                    self.has_told(version)?;
+                    self.move_to(version)?;
                 }
                 Some(Ok(WatchEvent::Deleted(raw))) => {
                     let version = raw.resource_version();
                     if let Some(Object { key, uid, resource_version: version, .. }) = self.object(raw) {
                         tell(Event::Delete { key, uid, version });
                     }
-                    self.has_told(version)?;
+                    self.move_to(version)?;
                 }
                 Some(Ok(WatchEvent::Bookmark(bookmark))) => self.move_to(Some(bookmark.metadata.resource_version))?,
                 Some(Ok(WatchEvent::Error(status))) => return Err(Broken::Told(status)),
@@ -217,14 +221,6 @@ impl<'a> Watcher<'a> {
                 }
             }
         }
-    }
-
-    fn has_told(&mut self, version: Option<String>) -> Result<(), Broken> {
-        self.move_to(version)?;
-        if let Some((_, has_told)) = &mut self.open {
-            *has_told = true;
-        }
-        Ok(())
     }
 
     fn move_to(&mut self, version: Option<String>) -> Result<(), Broken> {
@@ -304,7 +300,7 @@ mod tests {
             position: None,
             in_doubt: false,
             failing: false,
-            open: None,
+            well_since: None,
             nameless: HashSet::new(),
         };
         let mut silences = Vec::new();

@@ -116,16 +116,16 @@ async fn what_is_told_twice_or_out_of_turn_does_no_harm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overloaded_server_is_left_alone_for_as_long_as_it_says() {
-    let mut trial = Trial::with(20).await;
-    let host = trial.host(&[]);
-    trial.wait(&host);
     for says in [Says::Header, Says::Body] {
+        let mut trial = Trial::with(20).await;
+        let host = trial.host(&[]);
+        trial.wait(&host);
         let refusal = Refusal { code: StatusCode::TOO_MANY_REQUESTS, retry_after: Some((4, says)) };
         trial.server.count();
         trial.server.faults(|faults| faults.refuse = Some(refusal));
         trial.server.end_watch(End::Closed);
         trial.change(1);
-        trial.delete(if says == Says::Header { 10 } else { 11 });
+        trial.delete(10);
         poll("a request that is refused", || trial.server.count().first().map(drop));
         let refused = Instant::now();
         trial.server.faults(|faults| faults.refuse = None);
@@ -133,8 +133,8 @@ async fn an_overloaded_server_is_left_alone_for_as_long_as_it_says() {
         let next = trial.server.count().first().unwrap().1;
         assert!(next - refused > Duration::from_secs(3), "{:?} after it", next - refused);
         host.log("trying again in 4.0 s: ");
+        trial.ends_well(host, 0, 0);
     }
-    trial.ends_well(host, 0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,6 +176,28 @@ async fn a_watch_that_always_ends_at_once_is_not_begun_in_a_tight_loop() {
     trial.server.faults(|faults| faults.ends = None);
     trial.delete(10);
     trial.ends_well(host, 3, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_tells_something_and_fails_is_begun_ever_less_often() {
+    let mut trial = Trial::with(20).await;
+    let host = trial.host(&[]);
+    trial.wait(&host);
+    trial.server.faults(|faults| faults.ends = Some(End::Failure));
+    trial.server.count();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(12) {
+        trial.change(2);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let asked = trial.server.count();
+    for what in [Asked::List, Asked::Watch] {
+        let begun = asked.iter().filter(|(asked, _)| *asked == what).count();
+        assert!((2..=5).contains(&begun), "{asked:?}");
+    }
+    trial.server.faults(|faults| faults.ends = None);
+    trial.delete(10);
+    trial.ends_well(host, 2, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
