@@ -1,6 +1,6 @@
 //! Answers what a plugin reads in a call, from the caches, as far as its grant goes.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
@@ -15,9 +15,6 @@ use crate::reads::What;
 use crate::rights;
 use crate::selector::{LabelSelector, Scope, Selection};
 use crate::source::Source;
-
-/// How many watches a call may start: each holds all that it selects.
-const MAX_NEW_WATCHES: usize = 100;
 
 /// What a call reads through.
 pub struct CallReader {
@@ -35,8 +32,6 @@ pub struct CallReader {
     pub target: ObjectRef,
     /// What it was not granted.
     pub denied: Mutex<Option<Denied>>,
-    /// How many watches it has started.
-    pub opened: AtomicUsize,
     /// Whether the call waits for an answer now, or did so when it was given up.
     pub waits: AtomicBool,
 }
@@ -146,11 +141,6 @@ impl CallReader {
                 let rule = crate::rbac::rule_yaml(need);
                 return Err(format!("the service account {account} may not watch {watch}; it needs the rule {rule}"));
             }
-        }
-        if self.opened.fetch_add(1, Ordering::Relaxed) >= MAX_NEW_WATCHES {
-            return Err(format!(
-                "a call may read from {MAX_NEW_WATCHES} new watches at most; this would be one more: {watch}"
-            ));
         }
         self.dispatch.follow_to_read(&self.controller, &self.plugin, &watch)?;
         Ok(watch)

@@ -17,6 +17,10 @@ use crate::reads::Reads;
 use crate::selector::Selection;
 use crate::shards::Shards;
 
+/// By how many field selectors the calls of one plugin may read: each takes a watch, and a cache of all that it selects.
+/// Without field selectors there is a watch for each kind and namespace that it is granted, and these have nothing twice.
+const MAX_FIELD_SELECTORS: usize = 100;
+
 /// A plugin at work.
 #[derive(Debug)]
 pub struct Controller {
@@ -130,14 +134,21 @@ impl Controller {
         lock(&self.duty).reads.iter().any(|read| **read == *watch)
     }
 
-    /// Notes a watch that a call wants to read. Returns whether it is a new one.
-    pub(super) fn add_read(&self, watch: &Arc<Selection>) -> bool {
+    /// Notes a watch that a call wants to read. Returns whether it is a new one. An error says that it is one too many.
+    pub(super) fn add_read(&self, watch: &Arc<Selection>) -> Result<bool, String> {
         let mut duty = lock(&self.duty);
-        let new = !duty.reads.contains(watch);
-        if new {
-            Arc::make_mut(&mut duty).reads.push(Arc::clone(watch));
+        if duty.reads.contains(watch) {
+            return Ok(false);
         }
-        new
+        let has_fields = |watch: &Arc<Selection>| !watch.fields.selects_all();
+        if has_fields(watch) && duty.reads.iter().filter(|read| has_fields(read)).count() >= MAX_FIELD_SELECTORS {
+            return Err(format!(
+                "cannot watch {watch}: what the plugin reads has {MAX_FIELD_SELECTORS} field selectors already, and may not \
+                 have more; list without one, and choose from what there is"
+            ));
+        }
+        Arc::make_mut(&mut duty).reads.push(Arc::clone(watch));
+        Ok(true)
     }
 
     /// Takes a watch back that no call wants to read any more. Returns whether it was there.

@@ -74,14 +74,14 @@ impl Dispatch {
         controller: &Arc<Controller>,
         plugin: &Plugin,
         watch: &Arc<Selection>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), String> {
         let mut state = self.write();
         // What one account may read is no matter of another one's.
         let same_account = controller.duty().plugin.grant.service_account == plugin.grant.service_account;
         if controller.stop.is_cancelled() || !same_account {
-            return Err("the plugin is being replaced");
+            return Err("the plugin is being replaced".to_owned());
         }
-        if controller.add_read(watch) {
+        if controller.add_read(watch)? {
             self.follow(&mut state, watch, controller, Role::Read);
         }
         Ok(())

@@ -6,7 +6,7 @@ mod verdict;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -229,7 +229,6 @@ impl Workshop {
             plugin: Arc::clone(&plugin),
             target: target.clone(),
             denied: Mutex::default(),
-            opened: AtomicUsize::new(0),
             waits: AtomicBool::new(false),
         });
         let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;

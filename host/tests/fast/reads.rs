@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::support::host::{Host, Workplace};
-use crate::support::{config_map, plugins, probe};
+use crate::support::{asking, config_map, plugins, probe};
 
 /// The probe, which reads one ConfigMap and lists some.
 fn reading() -> (Workplace, Host) {
@@ -74,4 +74,29 @@ fn what_is_not_read_any_more_wakes_nobody() {
     host.line(r#"one says Some("hello"), listed are []"#);
     let finished = host.stop();
     assert_eq!(finished.stdout.iter().filter(|line| line.contains("default/a")).count(), 2, "{finished}");
+}
+
+#[test]
+fn all_calls_of_a_plugin_read_by_so_many_field_selectors_and_in_every_namespace_that_is_granted() {
+    let place = Workplace::new();
+    let namespaces: Vec<_> = (0..150).map(|number| format!("n{number}")).collect();
+    let grant = json!({"apiVersion": "v1", "kinds": ["ConfigMap"], "verbs": ["list"], "namespaces": namespaces});
+    place.grant("probe", &json!({"grants": [grant]}).to_string());
+    place.plugin("probe", &plugins::probe(1));
+    let list = |namespace: &str, fields: Option<String>| json!({"list": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "fieldSelector": fields}});
+    let named = |number| list("n1", Some(format!("metadata.name=c{number}")));
+    place.object(&asking("a", &namespaces.iter().map(|name| list(name, None)).collect()));
+    place.object(&asking("b", &(0..100).map(named).collect()));
+    let host = place.run(&[]);
+    let read = |times| (0..times).for_each(|_| drop(host.line("read 0 objects")));
+    read(150 + 100);
+    let failures: Vec<_> = host.messages().into_iter().filter(|message| message.contains("reconcile failed")).collect();
+    assert!(failures.is_empty(), "{failures:?}");
+
+    place.object(&asking("c", &json!([named(100)])));
+    host.log("cannot watch v1 ConfigMap in namespace n1 with fields metadata.name=c100: what the plugin reads has 100");
+    // What is not read any more is let go, and the call that failed is made again.
+    place.object(&asking("b", &json!([])));
+    read(1);
+    host.stop();
 }

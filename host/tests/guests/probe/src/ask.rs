@@ -42,6 +42,7 @@ struct Selection {
     api_version: String,
     kind: String,
     namespace: Option<String>,
+    field_selector: Option<String>,
 }
 
 impl From<Named> for ObjectRef {
@@ -60,8 +61,8 @@ pub(crate) fn for_all(text: &str) -> Result<Outcome, Failure> {
                 Some(object) => println!("read {}", object.as_str()),
                 None => println!("read nothing"),
             },
-            Ask::List(Selection { api_version, kind, namespace }) => {
-                let wanted = Watch { namespace, ..Watch::all(api_version, kind) };
+            Ask::List(Selection { api_version, kind, namespace, field_selector }) => {
+                let wanted = Watch { namespace, field_selector, ..Watch::all(api_version, kind) };
                 println!("read {} objects", cluster::list(&wanted)?.len());
             }
             Ask::Apply(object) => outcome = outcome.apply(&object),
