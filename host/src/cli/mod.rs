@@ -27,6 +27,8 @@ enum Command {
     CompilePlugin {
         /// The processor time that it may take.
         cpu_seconds: u64,
+        /// The memory that it may take, in bytes.
+        memory: u64,
     },
 }
 
@@ -35,6 +37,6 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => args.run(),
         Command::Rbac(args) => args.run(),
-        Command::CompilePlugin { cpu_seconds } => plugin::compile_stdin(cpu_seconds),
+        Command::CompilePlugin { cpu_seconds, memory } => plugin::compile_stdin(cpu_seconds, memory),
     }
 }

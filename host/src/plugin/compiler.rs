@@ -17,9 +17,7 @@ use tokio::time::timeout;
 
 use super::compile::compile;
 use super::engine::{Engine, wasmtime_engine};
-
-/// How much memory compiling a plugin may take.
-const MEMORY_MIB: u64 = 1024;
+use super::room::Room;
 
 /// How much is kept of what the compiler says, in bytes.
 const MAX_TEXT: u64 = 4096;
@@ -46,8 +44,13 @@ pub enum CompilerError {
     #[error("compiling it takes more than {} (compile, among limits in its grant file)", humantime::format_duration(*.0))]
     Time(Duration),
     /// The compiler did not come to its end.
-    #[error("compiling it, for which there are {MEMORY_MIB} MiB of memory, ended with {status}: {said}")]
+    #[error(
+        "compiling it, for which there are {memory_mib} MiB of memory (half of the limit of the host, 1 GiB at most), ended with \
+         {status}: {said}"
+    )]
     Ended {
+        /// How much memory it had.
+        memory_mib: u64,
         /// How.
         status: ExitStatus,
         /// What it said last.
@@ -66,11 +69,17 @@ impl Compiler {
     pub(super) async fn compile(
         self,
         engine: &Arc<Engine>,
+        room: &Room,
         bytes: Vec<u8>,
         time: Duration,
     ) -> Result<Vec<u8>, CompilerError> {
         match self {
-            Self::Child => timeout(time, in_child(&bytes, time)).await.unwrap_or(Err(CompilerError::Time(time))),
+            Self::Child => {
+                // Nobody closes the semaphore.
+                let _place = room.places.acquire().await;
+                let code = timeout(time, in_child(&bytes, time, room.memory)).await;
+                code.unwrap_or(Err(CompilerError::Time(time)))
+            }
             Self::Thread => {
                 let engine = Arc::clone(engine);
                 let code = tokio::task::spawn_blocking(move || compile(&engine.wasmtime, &bytes)).await;
@@ -80,13 +89,13 @@ impl Compiler {
     }
 }
 
-/// Has a child compile the plugin. If the future is dropped, the child is killed.
-async fn in_child(bytes: &[u8], time: Duration) -> Result<Vec<u8>, CompilerError> {
+/// Has a child compile the plugin in so many bytes of memory. If the future is dropped, the child is killed.
+async fn in_child(bytes: &[u8], time: Duration, memory: u64) -> Result<Vec<u8>, CompilerError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     // What the child is left with when this process is killed and cannot end it.
     let cpu_seconds = (time.as_secs() + 1) * threads as u64;
     let mut child = Command::new(this_program()?)
-        .args(["compile-plugin", &cpu_seconds.to_string()])
+        .args(["compile-plugin", &cpu_seconds.to_string(), &memory.to_string()])
         .env("RAYON_NUM_THREADS", threads.to_string())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::piped())
@@ -102,15 +111,17 @@ async fn in_child(bytes: &[u8], time: Duration) -> Result<Vec<u8>, CompilerError
         }
     };
     // The code is no bigger than the memory that the child may use.
-    let (answer, said) = (read(stdout, u64::MAX), read(stderr, MAX_TEXT));
+    let (answer, said) = (read(stdout, memory), read(stderr, MAX_TEXT));
     let ((), answer, said, status) = tokio::join!(feed, answer, said, child.wait());
     let (answer, said, status) = (answer?, text(&said?), status?);
     match status.code() {
         Some(0) => Ok(answer),
         Some(1) => Err(CompilerError::Refused(text(&answer))),
         // As when the machine has no memory left for it.
-        _ if said.is_empty() => Err(CompilerError::Ended { status, said: "it did not say why".to_owned() }),
-        _ => Err(CompilerError::Ended { status, said }),
+        _ => {
+            let said = if said.is_empty() { "it did not say why".to_owned() } else { said };
+            Err(CompilerError::Ended { memory_mib: memory >> 20, status, said })
+        }
     }
 }
 
@@ -134,9 +145,10 @@ fn this_program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { env::current_exe() }
 }
 
-/// Compiles what comes on stdin, as the child of a host. It may take so much processor time.
-pub fn compile_stdin(cpu_seconds: u64) -> ExitCode {
-    let (answer, code) = match compile_bounded(cpu_seconds) {
+/// Compiles what comes on stdin, as the child of a host. It may take so much processor time, and so many
+/// bytes of memory.
+pub fn compile_stdin(cpu_seconds: u64, memory: u64) -> ExitCode {
+    let (answer, code) = match compile_bounded(cpu_seconds, memory) {
         Ok(code) => (code, ExitCode::SUCCESS),
         Err(error) => (error.to_string().into_bytes(), ExitCode::FAILURE),
     };
@@ -148,8 +160,8 @@ pub fn compile_stdin(cpu_seconds: u64) -> ExitCode {
     code
 }
 
-fn compile_bounded(cpu_seconds: u64) -> anyhow::Result<Vec<u8>> {
-    for (resource, most) in [(Resource::Data, MEMORY_MIB << 20), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
+fn compile_bounded(cpu_seconds: u64, memory: u64) -> anyhow::Result<Vec<u8>> {
+    for (resource, most) in [(Resource::Data, memory), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
         let most = Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
         setrlimit(resource, Rlimit { current: most, maximum: most })?;
     }

@@ -18,6 +18,7 @@ use super::engine::Engine;
 use super::error::CallError;
 use super::limits::Limits;
 use super::program::{Plugin, Program};
+use super::room::Room;
 use super::sandbox::Sandbox;
 use crate::digest::Digest;
 use crate::grant::Grant;
@@ -29,6 +30,7 @@ use crate::selector::Selection;
 pub struct Loader {
     engine: Arc<Engine>,
     compiler: Compiler,
+    room: Room,
     cache: AotCache,
     limits: Limits,
 }
@@ -92,7 +94,7 @@ fn indented(lines: &str) -> String {
 impl Loader {
     /// A loader for plugins with these limits.
     pub fn new(engine: Engine, compiler: Compiler, cache: AotCache, limits: Limits) -> Self {
-        Self { engine: Arc::new(engine), compiler, cache, limits }
+        Self { engine: Arc::new(engine), compiler, room: Room::here(), cache, limits }
     }
 
     /// What a plugin may use of which no grant file says anything else.
@@ -139,7 +141,7 @@ impl Loader {
             return Ok(component);
         }
         let loader = Arc::clone(self);
-        let code = self.compiler.compile(&self.engine, bytes, time).await?;
+        let code = self.compiler.compile(&self.engine, &self.room, bytes, time).await?;
         let taken_in = blocking(move || loader.cache.take_in(&loader.engine.wasmtime, &digest, &code)).await?;
         taken_in.map_err(|error| link_error(&error))
     }

@@ -19,6 +19,7 @@ mod program;
 mod reader;
 mod reload;
 mod request;
+mod room;
 mod sandbox;
 
 pub use aot::AotCache;

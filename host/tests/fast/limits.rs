@@ -204,7 +204,8 @@ fn compiling_takes_so_much_memory_and_the_host_stays_small() {
     host.line("default/a: main");
     // It takes seconds of processor time, of which it gets less than others do.
     poll_for(4 * DEADLINE, "refusal", || {
-        let refused = |line: &String| line.contains("greedy.wasm is refused") && line.contains("there are 1024 MiB");
+        let refused =
+            |line: &String| line.contains("greedy.wasm is refused") && line.contains("MiB of memory (half of");
         host.messages().iter().any(refused).then_some(())
     });
     let peak = host.peak_memory_mib();
