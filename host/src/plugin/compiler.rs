@@ -4,13 +4,14 @@
 //! on stdin and answers on stdout: the code, or with exit code 1 why there is none.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -40,9 +41,22 @@ pub enum CompilerError {
     /// It is none.
     #[error("{0}")]
     Refused(String),
-    /// It takes too long.
-    #[error("compiling it takes more than {} (compile, among limits in its grant file)", humantime::format_duration(*.0))]
+    /// It takes too much processor time.
+    #[error(
+        "compiling it takes more than {} of processor time (compile, among limits in its grant file)",
+        humantime::format_duration(*.0)
+    )]
     Time(Duration),
+    /// It takes too long, because the machine has other things to do.
+    #[error(
+        "compiling it takes more than {}, twice what it may take of processor time (compile, among limits in its grant \
+         file), which is tried again",
+        humantime::format_duration(*.0)
+    )]
+    Busy(Duration),
+    /// Somebody else has ended the compiler, and for such reasons as the kernel has when memory runs out.
+    #[error("the compiler was killed, perhaps because there is no more memory, which is tried again")]
+    Killed,
     /// The compiler did not come to its end.
     #[error(
         "compiling it, for which there are {memory_mib} MiB of memory (half of the limit of the host, 1 GiB at most), ended with \
@@ -77,8 +91,8 @@ impl Compiler {
             Self::Child => {
                 // Nobody closes the semaphore.
                 let _place = room.places.acquire().await;
-                let code = timeout(time, in_child(&bytes, time, room.memory)).await;
-                code.unwrap_or(Err(CompilerError::Time(time)))
+                let wall = time.saturating_mul(2);
+                timeout(wall, in_child(&bytes, time, room.memory)).await.unwrap_or(Err(CompilerError::Busy(wall)))
             }
             Self::Thread => {
                 let engine = Arc::clone(engine);
@@ -92,8 +106,7 @@ impl Compiler {
 /// Has a child compile the plugin in so many bytes of memory. If the future is dropped, the child is killed.
 async fn in_child(bytes: &[u8], time: Duration, memory: u64) -> Result<Vec<u8>, CompilerError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    // What the child is left with when this process is killed and cannot end it.
-    let cpu_seconds = (time.as_secs() + 1) * threads as u64;
+    let cpu_seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     let mut child = Command::new(this_program()?)
         .args(["compile-plugin", &cpu_seconds.to_string(), &memory.to_string()])
         .env("RAYON_NUM_THREADS", threads.to_string())
@@ -113,11 +126,22 @@ async fn in_child(bytes: &[u8], time: Duration, memory: u64) -> Result<Vec<u8>, 
     // The code is no bigger than the memory that the child may use.
     let (answer, said) = (read(stdout, memory), read(stderr, MAX_TEXT));
     let ((), answer, said, status) = tokio::join!(feed, answer, said, child.wait());
-    let (answer, said, status) = (answer?, text(&said?), status?);
+    result(status?, answer?, text(&said?), (time, memory))
+}
+
+/// What comes of a child that has ended, after what it answered and said, and that had so much time and memory.
+fn result(
+    status: ExitStatus,
+    answer: Vec<u8>,
+    said: String,
+    (time, memory): (Duration, u64),
+) -> Result<Vec<u8>, CompilerError> {
+    let is = |signal: Signal| status.signal() == Some(signal.as_raw());
     match status.code() {
         Some(0) => Ok(answer),
         Some(1) => Err(CompilerError::Refused(text(&answer))),
-        // As when the machine has no memory left for it.
+        None if is(Signal::XCPU) => Err(CompilerError::Time(time)),
+        None if is(Signal::KILL) => Err(CompilerError::Killed),
         _ => {
             let said = if said.is_empty() { "it did not say why".to_owned() } else { said };
             Err(CompilerError::Ended { memory_mib: memory >> 20, status, said })
@@ -145,8 +169,7 @@ fn this_program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { env::current_exe() }
 }
 
-/// Compiles what comes on stdin, as the child of a host. It may take so much processor time, and so many
-/// bytes of memory.
+/// Compiles what comes on stdin, as the child of a host. It may take so much processor time, and so many bytes of memory.
 pub fn compile_stdin(cpu_seconds: u64, memory: u64) -> ExitCode {
     let (answer, code) = match compile_bounded(cpu_seconds, memory) {
         Ok(code) => (code, ExitCode::SUCCESS),
@@ -161,9 +184,11 @@ pub fn compile_stdin(cpu_seconds: u64, memory: u64) -> ExitCode {
 }
 
 fn compile_bounded(cpu_seconds: u64, memory: u64) -> anyhow::Result<Vec<u8>> {
-    for (resource, most) in [(Resource::Data, memory), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
-        let most = Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
-        setrlimit(resource, Rlimit { current: most, maximum: most })?;
+    // Of the two limits of its time, the second one kills a process; the first one's signal tells what has ended it.
+    let limits = [(Resource::Data, memory, 0), (Resource::Cpu, cpu_seconds, 1), (Resource::Core, 0, 0)];
+    for (resource, current, more) in limits {
+        let most = |most: u64| Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
+        setrlimit(resource, Rlimit { current: most(current), maximum: most(current.saturating_add(more)) })?;
     }
     // Plugins that are at work go first; and if memory runs out, it is not the host that is killed.
     let _ = nice(5);
@@ -171,4 +196,29 @@ fn compile_bounded(cpu_seconds: u64, memory: u64) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     Ok(compile(&wasmtime_engine()?, &bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::LoadError;
+    use super::*;
+
+    #[test]
+    fn an_end_that_is_no_fault_of_the_plugin_may_pass() {
+        let second = Duration::from_secs(1);
+        let result = |status| result(ExitStatus::from_raw(status), b"answer".into(), String::new(), (second, 1 << 20));
+        let is_passing = |error: CompilerError| LoadError::from(error).is_passing();
+        let [refused, out_of_memory, out_of_time, killed] =
+            [1 << 8, Signal::ABORT.as_raw(), Signal::XCPU.as_raw(), Signal::KILL.as_raw()];
+
+        assert_eq!(result(0).unwrap(), b"answer");
+        for status in [refused, out_of_memory, out_of_time] {
+            assert!(!is_passing(result(status).unwrap_err()), "{status}");
+        }
+        for error in [result(killed).unwrap_err(), CompilerError::Busy(second), io::Error::other("fork").into()] {
+            assert!(is_passing(error));
+        }
+        let told = [refused, out_of_memory, out_of_time].map(|status| result(status).unwrap_err().to_string());
+        assert!(told[0] == "answer" && told[1].contains("1 MiB of memory") && told[2].contains("1s of processor time"));
+    }
 }

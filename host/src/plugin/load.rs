@@ -83,7 +83,7 @@ const MAX_WATCHES: usize = 100;
 impl LoadError {
     /// Whether it is no fault of the file, and may go by itself.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Compile(CompilerError::NotRun(_)))
+        matches!(self, Self::Compile(CompilerError::Busy(_) | CompilerError::Killed | CompilerError::NotRun(_)))
     }
 }
 

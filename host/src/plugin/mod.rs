@@ -11,6 +11,7 @@ mod compiler;
 mod engine;
 mod error;
 mod files;
+mod followed;
 mod imports;
 mod limits;
 mod load;

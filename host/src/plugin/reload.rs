@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::files::{Listing, Pair, PairSignature, Unreadable, Version};
+use super::followed::File;
 use super::load::{LoadError, Loader};
 use super::program::Plugin;
 use crate::folder::{Depth, FolderWatch, Signature, Timing};
@@ -71,34 +72,6 @@ pub struct Reload {
     lonely: BTreeSet<PathBuf>,
     changes: mpsc::Sender<Change>,
     undone: mpsc::UnboundedReceiver<Undone>,
-}
-
-/// What is known of a plugin's files.
-struct File {
-    path: PathBuf,
-    grant_path: PathBuf,
-    /// When the last reading of it was begun. None: it has to be read to tell whether it has changed.
-    signature: Option<PairSignature>,
-    /// Whether the file was settled then, and need not be read again while its signature is the same.
-    settled: bool,
-    /// The reading that was begun last.
-    begun: u64,
-    /// The reading that was heeded last: those begun before it are overtaken.
-    heeded: u64,
-    /// Of the version that was told as loaded last or, if that has been taken back, of the one before.
-    in_force: Option<Version>,
-    in_force_is: Weak<Plugin>,
-    /// Was taken back: it is not loaded again until the files have been others.
-    refused: Option<Version>,
-    fault: Option<Fault>,
-}
-
-struct Fault {
-    /// None: it could not be read.
-    version: Option<Version>,
-    reason: String,
-    /// None: it has been told.
-    tell_at: Option<Instant>,
 }
 
 /// A file that was read.
@@ -160,12 +133,12 @@ impl Reload {
         self.look(&HashSet::new()).await?;
         loop {
             self.tell_faults().await?;
+            self.retry();
             if !self.started && self.readings.is_empty() {
                 self.changes.send(Change::Started).await?;
                 self.started = true;
             }
-            let at_rest = self.files.values().filter(|file| !file.is_being_read());
-            let tell_at = at_rest.filter_map(|file| file.fault.as_ref()?.tell_at).min();
+            let due = self.files.values().filter_map(File::due).min();
             tokio::select! {
                 Some(reading) = self.readings.join_next() => match reading {
                     Ok(reading) => self.heed(reading).await?,
@@ -174,7 +147,7 @@ impl Reload {
                 },
                 Some(undone) = self.undone.recv() => self.take_back(&undone),
                 open = self.watch.next() => self.look(&open).await?,
-                () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now).into()), if tell_at.is_some() => {}
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
         }
     }
@@ -276,6 +249,7 @@ impl Reload {
     async fn heed(&mut self, Reading { name, generation, content }: Reading) -> Result<(), Ending> {
         let Some(file) = self.files.get_mut(&name).filter(|file| file.heeded < generation) else { return Ok(()) };
         file.heeded = generation;
+        file.retry_at = None;
         match content {
             Err(error) => file.unreadable(&error, self.grace),
             Ok((version, _)) if file.in_force == Some(version) => {
@@ -292,7 +266,7 @@ impl Reload {
             }
             Ok((version, Content::Loaded(Err(error)))) => {
                 if error.is_passing() {
-                    file.signature = None;
+                    file.retry_later(version, Instant::now());
                 }
                 file.fault(Some(version), beginning(error.to_string()), self.grace);
             }
@@ -314,6 +288,16 @@ impl Reload {
             file.refused = Some(*version);
             version.plugin = back_to.digest;
             file.in_force_is = Arc::downgrade(back_to);
+        }
+    }
+
+    /// Reads those files again whose fault may have passed by now.
+    fn retry(&mut self) {
+        let now = Instant::now();
+        for file in self.files.values_mut() {
+            if file.take_retry(now) {
+                self.watch.look_again();
+            }
         }
     }
 
@@ -353,48 +337,4 @@ fn beginning(mut reason: String) -> String {
         reason += " ...";
     }
     reason
-}
-
-impl File {
-    /// A file that is not read yet. Readings up to that generation were of another file of its name.
-    fn new(path: PathBuf, generation: u64) -> Self {
-        Self {
-            grant_path: path.with_extension("yaml"),
-            path,
-            signature: None,
-            settled: false,
-            begun: generation,
-            heeded: generation,
-            in_force: None,
-            in_force_is: Weak::new(),
-            refused: None,
-            fault: None,
-        }
-    }
-
-    fn is_being_read(&self) -> bool {
-        self.begun > self.heeded
-    }
-
-    fn look(&self) -> Result<PairSignature, Unreadable> {
-        PairSignature::of(&self.path, &self.grant_path)
-    }
-
-    /// Whether the files may be others than those that are being, or were, read.
-    fn has_changed(&self, signature: &PairSignature) -> bool {
-        self.signature.as_ref() != Some(signature) || !(self.settled || self.is_being_read())
-    }
-
-    fn unreadable(&mut self, Unreadable(path, error): &Unreadable, grace: Duration) {
-        self.signature = None;
-        let what = if *path == self.path { "it".to_owned() } else { format!("its grant file {}", path.display()) };
-        self.fault(None, format!("{what} cannot be read: {error}"), grace);
-    }
-
-    fn fault(&mut self, version: Option<Version>, reason: String, grace: Duration) {
-        let known = |fault: &Fault| fault.version == version && fault.reason == reason;
-        if !self.fault.as_ref().is_some_and(known) {
-            self.fault = Some(Fault { version, reason, tell_at: Some(Instant::now() + grace) });
-        }
-    }
 }

@@ -1,5 +1,8 @@
 //! What a guest may use, and that it gets no more.
 
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
 use crate::support::host::Workplace;
@@ -170,11 +173,22 @@ fn compiling_takes_so_much_time_unless_it_was_done_before() {
     place.grant("probe", "limits: {compile: 1ms}\n");
     let finished = place.run_once(&args);
     finished
-        .log("is refused, there is no other version of it: compiling it takes more than 1ms (compile, among limits");
+        .log("is refused, there is no other version of it: compiling it takes more than 2ms, twice what it may take");
     place.grant("probe", "");
     assert_eq!(place.run_once(&args).status.code(), Some(0));
     place.grant("probe", "limits: {compile: 1ms}\n");
     assert_eq!(place.run_once(&args).stdout, ["version-0001 default/a - attempt 0"]);
+}
+
+#[test]
+fn a_compiler_that_has_used_up_its_processor_time_ends_in_a_way_that_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("greedy.wasm");
+    std::fs::write(&path, plugins::greedy_to_compile()).unwrap();
+    let mut compiler = Command::new(env!("CARGO_BIN_EXE_oarlock"));
+    compiler.args(["compile-plugin", "1", &(1_u64 << 40).to_string()]).stdin(std::fs::File::open(path).unwrap());
+    let status = compiler.stdout(Stdio::null()).status().unwrap();
+    assert_eq!(status.signal(), Some(rustix::process::Signal::XCPU.as_raw()), "{status}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -505,4 +506,27 @@ async fn a_plugin_whose_loading_panics_is_refused_like_any_other() {
     assert_eq!(&*name, "probe");
     assert!(reason.starts_with("loading it panicked"), "{reason}");
     assert!(matches!(changes.recv().await, Some(Change::Started)), "and holds nothing up");
+}
+
+/// The process that is a child of the host.
+fn child_of(host: &Host) -> Option<u32> {
+    let parent = format!("PPid:\t{}\n", host.pid());
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_child =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|text| text.contains(&parent));
+    processes.into_iter().find(is_child)
+}
+
+#[test]
+fn a_compiler_that_somebody_kills_is_run_again_after_a_while() {
+    let place = Workplace::new();
+    place.plugin("slow", &plugins::hard_to_compile(300, 5000));
+    place.object(&replica_set("a", &["main"]));
+    let host = place.run(&["--cache-dir", "off", "--poll-interval", "0s"]);
+    let compiler = poll("compiler", || child_of(&host));
+    assert!(Command::new("kill").arg("-KILL").arg(compiler.to_string()).status().unwrap().success());
+    host.log("slow.wasm is refused, there is no other version of it: the compiler was killed");
+    host.log("is in force");
+    assert_eq!(refused(&host).len(), 1);
+    host.stop();
 }

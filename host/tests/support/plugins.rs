@@ -55,18 +55,20 @@ pub(crate) fn component(module: &[u8]) -> Vec<u8> {
     encoder.adapter(NAME, ADAPTER).unwrap().encode().unwrap()
 }
 
-/// A command of a few megabytes that takes gigabytes to compile: one function in which thousands of variables are alive at
-/// each of a hundred thousand branches.
+/// A command of a few megabytes that takes gigabytes to compile.
 pub(crate) fn greedy_to_compile() -> Vec<u8> {
-    const VARIABLES: u32 = 40_000;
-    const BRANCHES: u32 = 100_000;
+    hard_to_compile(40_000, 100_000)
+}
+
+/// A command with a function in which so many variables are alive at each of so many branches.
+pub(crate) fn hard_to_compile(variables: u32, branches: u32) -> Vec<u8> {
     let mut body = String::new();
-    for branch in 0..BRANCHES {
-        let (from, to) = (1 + branch * 7919 % VARIABLES, 1 + branch.wrapping_mul(104_729) % VARIABLES);
+    for branch in 0..branches {
+        let (from, to) = (1 + branch * 7919 % variables, 1 + branch.wrapping_mul(104_729) % variables);
         let set = format_args!("(local.set {to} (i32.add (local.get {from}) (local.get 0)))");
         write!(body, "(block (br_if 0 (local.get 0)) {set})").unwrap();
     }
-    let locals = "i32 ".repeat(VARIABLES as usize);
+    let locals = "i32 ".repeat(variables as usize);
     let function = format!("(func (param i32) (result i32) (local {locals}) {body} (local.get 1))");
     wat::parse_str(format!("(module (memory (export \"memory\") 1) (func (export \"_start\")) {function})")).unwrap()
 }
