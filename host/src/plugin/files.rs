@@ -67,7 +67,7 @@ pub(super) struct Pair {
 impl Pair {
     /// Reads both files. `most` is how big that of the plugin may be where the grant file says nothing of it.
     pub(super) fn read(path: PathBuf, grant_path: PathBuf, most: usize) -> Result<Self, Unreadable> {
-        let grant = match read_file(&grant_path, MAX_GRANT) {
+        let grant = match read_file(&grant_path, MAX_GRANT, "no grant file may") {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(Unreadable(grant_path, error)),
@@ -75,7 +75,7 @@ impl Pair {
         let grant_digest = grant.as_deref().map(Digest::of);
         let grant = parse_grant(grant_path, grant);
         let most = grant.as_ref().ok().and_then(|grant| grant.limits.wasm).unwrap_or(most);
-        match read_file(&path, most) {
+        match read_file(&path, most, "a plugin may have what `wasm` says, among limits in its grant file") {
             Ok(plugin) => {
                 let version = Version { plugin: Digest::of(&plugin), grant: grant_digest };
                 Ok(Self { version, plugin, grant })
@@ -93,8 +93,8 @@ fn parse_grant(path: PathBuf, bytes: Option<Vec<u8>>) -> Result<Grant, LoadError
     grant.map_err(|reason| LoadError::Grant { path, reason })
 }
 
-/// Reads a regular file of at most so many bytes, and nothing of any other.
-fn read_file(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+/// Reads a regular file of at most so many bytes, and nothing of any other. `why` is said of one that has more.
+fn read_file(path: &Path, most: usize, why: &str) -> io::Result<Vec<u8>> {
     // A FIFO would have the host wait for a writer.
     let mut options = File::options();
     let file = options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
@@ -110,9 +110,7 @@ fn read_file(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     }
     if metadata.len().max(bytes.len() as u64) > most {
         let most = HumanBytes(most);
-        return Err(io::Error::other(format!(
-            "it has more than {most} (a plugin may have what `wasm` says, among limits in its grant file)"
-        )));
+        return Err(io::Error::other(format!("it has more than {most} ({why})")));
     }
     Ok(bytes)
 }
@@ -155,12 +153,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, b"1234").unwrap();
-        assert_eq!(read_file(&path, 4).unwrap(), b"1234");
-        assert!(read_file(&path, 3).unwrap_err().to_string().contains("more than 3 B"));
+        assert_eq!(read_file(&path, 4, "").unwrap(), b"1234");
+        assert_eq!(read_file(&path, 3, "why").unwrap_err().to_string(), "it has more than 3 B (why)");
         let fifo = folder.path().join("fifo");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
         for path in [&*fifo, "/dev/zero".as_ref(), folder.path()] {
-            assert_eq!(read_file(path, 4).unwrap_err().to_string(), "it is not a regular file");
+            assert_eq!(read_file(path, 4, "").unwrap_err().to_string(), "it is not a regular file");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_too_big_is_told_what_its_kind_may_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let [plugin, grant] = ["p.wasm", "p.yaml"].map(|name| folder.path().join(name));
+        fs::write(&plugin, b"1234").unwrap();
+        let said = |most| {
+            let Unreadable(path, error) = Pair::read(plugin.clone(), grant.clone(), most).err().unwrap();
+            (path, error.to_string())
+        };
+        let (path, reason) = said(3);
+        assert!(path == plugin && reason.contains("3 B (a plugin may have what `wasm` says"), "{reason}");
+        fs::write(&grant, " ".repeat(MAX_GRANT + 1)).unwrap();
+        let (path, reason) = said(4);
+        assert!(path == grant && reason == "it has more than 1.00 MiB (no grant file may)", "{reason}");
     }
 }
