@@ -117,7 +117,8 @@ fn a_version_is_not_gone_back_to_that_would_leave_the_finalizer_of_the_new_one_o
 
         bench.put_in_force(plugin(2, of(&after), finalizer));
         bench.list(&services.gvk, &["a", "b", "c"]);
-        let ended: Vec<_> = (0..3).map(|_| bench.call(&controller, End::Retry, Sign::Breaks)).collect();
+        let ended: Vec<_> =
+            (0..3).map(|_| bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks)).collect();
         let case = format!("from {after:?} with {finalizer:?} to {before:?}");
         assert_eq!(ended[2].back_to.is_some(), goes_back, "{case}");
         assert_eq!(bench.version() == good, goes_back, "{case}");

@@ -171,7 +171,7 @@ mod tests {
             (call(CallError::Answer(1)), Sign::Breaks),
             (Failed::Panicked("a defect".into()), Sign::Breaks),
             (Failed::Reading(CallError::WallTime(Duration::ZERO)), Sign::Nothing),
-            (Failed::LookUp("no answer".into()), Sign::Nothing),
+            (Failed::LookUp("no answer".to_owned().into()), Sign::Nothing),
         ] {
             assert_eq!(sign_of(&command, &Err(failed)), sign);
         }
