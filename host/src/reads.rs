@@ -36,8 +36,10 @@ pub struct Reads {
 
 #[derive(Debug, Default)]
 struct TargetReads {
-    /// By the last call that has ended.
+    /// By the last call that has ended well.
     before: HashSet<Read>,
+    /// By the last call since then that has failed.
+    failed: HashSet<Read>,
     /// By the call that goes on.
     now: HashSet<Read>,
 }
@@ -52,18 +54,22 @@ impl Reads {
         self.targets.entry(target.clone()).or_default().now.insert(read);
     }
 
-    /// The call for `target` has ended: what it has not read again does not wake it any more. Returns the watches that
-    /// nobody has read from any more.
-    pub fn end_call(&mut self, target: &ObjectRef) -> Vec<Arc<Selection>> {
+    /// The call for `target` has ended: what it has not read again does not wake it any more. One that failed may not have
+    /// come to what it had to read. Returns the watches that nobody has read from any more.
+    pub fn end_call(&mut self, target: &ObjectRef, failed: bool) -> Vec<Arc<Selection>> {
         let Some(reads) = self.targets.get_mut(target) else { return Vec::new() };
-        let now = mem::take(&mut reads.now);
-        let before = mem::replace(&mut reads.before, now);
-        let dropped: Vec<_> = before.difference(&reads.before).cloned().collect();
-        if reads.before.is_empty() {
+        let (now, mut old) = (mem::take(&mut reads.now), mem::take(&mut reads.failed));
+        if failed {
+            reads.failed = now;
+        } else {
+            old.extend(mem::replace(&mut reads.before, now));
+        }
+        old.retain(|read| !reads.before.contains(read) && !reads.failed.contains(read));
+        if reads.before.is_empty() && reads.failed.is_empty() {
             self.targets.remove(target);
         }
         let mut unread = Vec::new();
-        for Read { watch, what } in dropped {
+        for Read { watch, what } in old {
             let Some(readers) = self.readers.get_mut(&watch) else { continue };
             if let Some(targets) = readers.get_mut(&what) {
                 targets.remove(target);
@@ -81,9 +87,14 @@ impl Reads {
 
     /// There are no more calls for `target`. Returns the watches that nobody has read from any more.
     pub fn forget(&mut self, target: &ObjectRef) -> Vec<Arc<Selection>> {
-        let mut unread = self.end_call(target);
-        unread.extend(self.end_call(target));
+        let mut unread = self.end_call(target, false);
+        unread.extend(self.end_call(target, false));
         unread
+    }
+
+    /// The objects whose calls have read anything.
+    pub fn targets(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.targets.keys()
     }
 
     /// Whether nobody has read anything.
@@ -172,7 +183,7 @@ mod tests {
         let mut reads = Reads::default();
         let read = |name: &str| Read { watch: Arc::clone(&watch), what: What::Object(key(name)) };
         reads.note(&target("t"), read("a"));
-        reads.end_call(&target("t"));
+        reads.end_call(&target("t"), false);
         reads.note(&target("t"), read("b"));
         for name in ["a", "b"] {
             assert_eq!(
@@ -181,10 +192,34 @@ mod tests {
                 "{name}, during the call"
             );
         }
-        reads.end_call(&target("t"));
+        reads.end_call(&target("t"), false);
         assert_eq!(woken(&reads, &watch, &object("a", "{}"), &object("a", "{}")), [""; 0]);
         assert_eq!(woken(&reads, &watch, &object("b", "{}"), &object("b", "{}")), ["t"]);
-        assert_eq!(reads.end_call(&target("t")), [watch]);
+        assert_eq!(reads.end_call(&target("t"), false), [watch]);
         assert!(reads.targets.is_empty() && reads.readers.is_empty());
+    }
+
+    #[test]
+    fn a_call_that_failed_takes_back_nothing_of_what_the_one_before_has_read() {
+        let watch = Arc::new(Selection::all(Gvk::new("v1", "ConfigMap")));
+        let mut reads = Reads::default();
+        let read = |name: &str| Read { watch: Arc::clone(&watch), what: What::Object(key(name)) };
+        let wakes = |reads: &Reads, name: &str| woken(reads, &watch, &object(name, "{}"), &object(name, "{}")) == ["t"];
+        let mut call = |names: &[&str], failed, expected: &[&str]| {
+            for name in names {
+                reads.note(&target("t"), read(name));
+            }
+            let unread = reads.end_call(&target("t"), failed);
+            let all: Vec<_> = ["a", "b", "c", "d"].into_iter().filter(|name| wakes(&reads, name)).collect();
+            assert_eq!(all, expected, "{names:?}");
+            assert_eq!(unread.is_empty(), !expected.is_empty());
+        };
+        call(&["a", "b"], false, &["a", "b"]);
+        call(&["b", "c"], true, &["a", "b", "c"]);
+        // Only of the last one of those that failed, so that they do not add up.
+        call(&["d"], true, &["a", "b", "d"]);
+        call(&["a"], false, &["a"]);
+        call(&["c"], true, &["a", "c"]);
+        call(&[], false, &[]);
     }
 }

@@ -1,5 +1,6 @@
 //! A plugin at work: the version in force, what it follows, and its queue.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ use crate::shards::Shards;
 /// Without field selectors there is a watch for each kind and namespace that it is granted, and these have nothing twice.
 const MAX_FIELD_SELECTORS: usize = 100;
 
+/// How many objects that are gone are remembered while nobody has their shards, as when Leases may not be had.
+const MAX_GONE: usize = 100_000;
+
 /// A plugin at work.
 #[derive(Debug)]
 pub struct Controller {
@@ -39,6 +43,8 @@ pub struct Controller {
     pub hot_loops: Mutex<HotLoops<ObjectRef>>,
     /// What it has written.
     pub quota: Mutex<Quota>,
+    /// What was gone when its shard was not held by this replica, and since when.
+    pub(super) gone: Mutex<HashMap<ObjectRef, Instant>>,
     /// There may be something in the queue. One worker takes it, and has another one look out for what else there is or
     /// will be.
     woken: Notify,
@@ -102,6 +108,7 @@ impl Controller {
             reads: Mutex::default(),
             hot_loops: Mutex::default(),
             quota: Mutex::default(),
+            gone: Mutex::default(),
             woken: Notify::new(),
             resized: Notify::new(),
         }
@@ -168,6 +175,19 @@ impl Controller {
         }
     }
 
+    /// Has the plugin told that an object is gone: now, or when this replica has its shard, if nobody else does by then.
+    pub(super) fn add_gone(&self, target: &ObjectRef) {
+        if self.shards.holds(target) {
+            lock(&self.queue).add(target, Priority::Live);
+            self.wake();
+            return;
+        }
+        let mut gone = lock(&self.gone);
+        if gone.len() < MAX_GONE {
+            gone.insert(target.clone(), Instant::now());
+        }
+    }
+
     /// Adds those of the objects that are this replica's and that are `meant`.
     pub(super) fn add_all<'a>(
         &self,
@@ -202,13 +222,14 @@ impl Controller {
 
     /// Whether something panicked while it held one of the locks, so that what they protect may be half done.
     pub(super) fn is_poisoned(&self) -> bool {
-        let Self { duty, queue, trust, reads, hot_loops, quota, .. } = self;
+        let Self { duty, queue, trust, reads, hot_loops, quota, gone, .. } = self;
         duty.is_poisoned()
             || queue.is_poisoned()
             || trust.is_poisoned()
             || reads.is_poisoned()
             || hot_loops.is_poisoned()
             || quota.is_poisoned()
+            || gone.is_poisoned()
     }
 
     /// Has a worker look whether there is something to do.

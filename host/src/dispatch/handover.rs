@@ -1,15 +1,23 @@
 //! What changes when a shard comes to this replica, or leaves it.
 
+use std::collections::{BTreeSet, HashSet};
+use std::time::Instant;
+
 use super::Dispatch;
 use super::controller::lock;
 use crate::object::ObjectRef;
 use crate::queue::Priority;
 
 impl Dispatch {
-    /// The objects of a shard have become this replica's: all of them are to be reconciled.
+    /// The objects of a shard have become this replica's: all of them are to be reconciled, and those told of that went away
+    /// when nobody else may have had the shard.
     pub fn gain(&self, shard: usize) {
         let state = self.write();
         for controller in state.controllers.values() {
+            let gone: Vec<_> = lock(&controller.gone).extract_if(|target, _| self.shards.of(target) == shard).collect();
+            for (target, _) in gone {
+                controller.add(&target, Priority::Live);
+            }
             for watch in &controller.duty().targets {
                 if let Some(watched) = state.watches.get(watch) {
                     let in_shard = |target: &_| self.shards.of(target) == shard;
@@ -22,17 +30,29 @@ impl Dispatch {
         self.progressed.notify_waiters();
     }
 
-    /// The objects of a shard are not this replica's any more: what is in the queues of them is dropped.
+    /// The objects of a shard are not this replica's any more: what is in the queues of them is dropped, but for what is gone,
+    /// which nobody else knows of.
     pub fn lose(&self, shard: usize) {
         let mut state = self.write();
         let controllers: Vec<_> = state.controllers.values().cloned().collect();
         for controller in controllers {
             let is_lost = |key: &&ObjectRef| self.shards.of(key) == shard;
-            let lost: Vec<_> = lock(&controller.queue).keys().filter(is_lost).cloned().collect();
+            let mut lost: HashSet<_> = lock(&controller.queue).keys().filter(is_lost).cloned().collect();
+            let duty = controller.duty();
+            let gone = lost.iter().filter(|target| state.object(&duty.targets, target).is_none());
+            lock(&controller.gone).extend(gone.map(|target| (target.clone(), Instant::now())));
+            lost.extend(lock(&controller.reads).targets().filter(is_lost).cloned());
             let unread: Vec<_> = lost.iter().flat_map(|target| controller.forget(target)).collect();
             state.stop_reading(&controller, &unread);
         }
         drop(state);
         self.progressed.notify_waiters();
+    }
+
+    /// Others have these shards: what was gone by then is told by them, or has been.
+    pub fn leave_gone(&self, shards: &BTreeSet<usize>, by: Instant) {
+        for controller in self.read().controllers.values() {
+            lock(&controller.gone).retain(|target, since| *since > by || !shards.contains(&self.shards.of(target)));
+        }
     }
 }

@@ -259,6 +259,9 @@ impl Dispatch {
             // It was, until a moment ago. Whoever has it now reconciles it, and so does this replica if it gets it back.
             queue.forget(&job.key);
             queue.finish(&job.key, End::Done, Instant::now());
+            if state.object(&duty.targets, &job.key).is_none() {
+                lock(&controller.gone).insert(job.key, Instant::now());
+            }
         };
         trust.begin(&job.key);
         if queue.has_more() {
@@ -322,9 +325,12 @@ impl Dispatch {
         if lock(&controller.reads).is_empty() {
             return;
         }
-        let is_over = matches!(end, End::Done) && self.read().object(&controller.duty().targets, target).is_none();
+        let is_gone = matches!(end, End::Done) && self.read().object(&controller.duty().targets, target).is_none();
+        let failed = matches!(end, End::Retry { .. } | End::Terminal);
         let mut reads = lock(&controller.reads);
-        let unread = if is_over { reads.forget(target) } else { reads.end_call(target) };
+        // Of an object that is not this replica's, nobody would look after what was read.
+        let is_over = is_gone || !self.shards.holds(target);
+        let unread = if is_over { reads.forget(target) } else { reads.end_call(target, failed) };
         drop(reads);
         if !unread.is_empty() {
             self.write().stop_reading(controller, &unread);

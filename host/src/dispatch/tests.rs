@@ -5,6 +5,7 @@ use crate::grant::Grant;
 use crate::health::InFlight;
 use crate::metrics::PluginGauges;
 use crate::object::{Kind, Owner};
+use crate::reads::What;
 
 /// A dispatch, and the watches that it has ordered.
 struct Bench {
@@ -16,7 +17,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let (dispatch, receiver) = Dispatch::new(Scope::default(), Arc::new(Shards::all()));
+        Self::of_a_replica(Arc::new(Shards::all()))
+    }
+
+    fn of_a_replica(shards: Arc<Shards>) -> Self {
+        let (dispatch, receiver) = Dispatch::new(Scope::default(), shards);
         Self { dispatch, orders: Vec::new(), receiver, pulse: InFlight::default().pulse(&"idle".into()) }
     }
 
@@ -257,5 +262,123 @@ fn a_change_to_a_child_wakes_its_owner_with_or_without_a_namespace_and_nobody_el
             }
             assert!(bench.take(&controller).is_none());
         }
+    }
+}
+
+fn deletion(name: &str) -> Event {
+    let Object { key, uid, resource_version, .. } = object(name, 2);
+    Event::Delete { key, uid, version: resource_version }
+}
+
+/// A replica with one shard, which it may hold.
+struct Replica {
+    bench: Bench,
+    shards: Arc<Shards>,
+}
+
+impl Replica {
+    fn new() -> Self {
+        let shards = Arc::new(Shards::none_of(1));
+        Self { bench: Bench::of_a_replica(Arc::clone(&shards)), shards }
+    }
+
+    fn gain(&self) {
+        assert!(self.shards.hold(0, Instant::now() + Duration::from_mins(1)));
+        self.bench.dispatch.gain(0);
+    }
+
+    fn lose(&self) {
+        self.shards.close(0);
+        self.bench.dispatch.lose(0);
+    }
+
+    /// The objects that the plugin is called for until there is nothing more to do, and whether they are there.
+    fn called(&self, controller: &Arc<Controller>) -> Vec<(String, bool)> {
+        let mut called = Vec::new();
+        while let Some(work) = self.bench.take(controller) {
+            self.bench.dispatch.finish(controller, &work, End::Done, Sign::Works);
+            called.push((work.target.key.name().to_owned(), work.object.is_some()));
+        }
+        called.sort();
+        called
+    }
+}
+
+fn called_for(objects: &[(&str, bool)]) -> Vec<(String, bool)> {
+    objects.iter().map(|(name, is_there)| ((*name).to_owned(), *is_there)).collect()
+}
+
+#[test]
+fn what_goes_away_while_nobody_has_its_shard_is_told_by_who_has_it_next_and_once() {
+    let mut replica = Replica::new();
+    let pods = watch("Pod", None, "");
+    let controller = replica.bench.put_in_force(plugin(1, vec![pods.clone()], None));
+    replica.bench.list(&pods.gvk, &["a", "b", "c", "stays"]);
+    replica.gain();
+    assert_eq!(replica.called(&controller).len(), 4);
+    let deleted = |name| replica.bench.tell(&pods.gvk, || deletion(name));
+
+    deleted("a");
+    replica.lose();
+    assert_eq!(replica.called(&controller), []);
+    deleted("b");
+    // Again there, it is no more gone than any other.
+    deleted("c");
+    replica.bench.tell(&pods.gvk, || Event::Apply(object("c", 3)));
+    replica.gain();
+    let expected = [("a", false), ("b", false), ("c", true), ("stays", true)];
+    assert_eq!(replica.called(&controller), called_for(&expected));
+
+    // Its time may also pass before it is given up.
+    deleted("c");
+    replica.shards.hold(0, Instant::now());
+    assert_eq!(replica.called(&controller), []);
+    replica.gain();
+    assert_eq!(replica.called(&controller), called_for(&[("c", false), ("stays", true)]));
+    replica.lose();
+    replica.gain();
+    assert_eq!(replica.called(&controller), called_for(&[("stays", true)]));
+}
+
+#[test]
+fn what_went_away_while_somebody_else_had_its_shard_is_told_there() {
+    let mut replica = Replica::new();
+    let pods = watch("Pod", None, "");
+    let controller = replica.bench.put_in_force(plugin(1, vec![pods.clone()], None));
+    replica.bench.list(&pods.gvk, &["before", "after"]);
+    let deleted = |name| replica.bench.tell(&pods.gvk, || deletion(name));
+    deleted("before");
+    let by = Instant::now();
+    deleted("after");
+    replica.bench.dispatch.leave_gone(&[1].into(), by);
+    replica.bench.dispatch.leave_gone(&[0].into(), by);
+    replica.gain();
+    assert_eq!(replica.called(&controller), called_for(&[("after", false)]));
+}
+
+#[tokio::test]
+async fn what_is_read_for_objects_of_a_shard_that_is_lost_is_not_watched_any_more() {
+    let mut replica = Replica::new();
+    let (pods, shared) = (watch("Pod", None, ""), Arc::new(watch("ConfigMap", None, "")));
+    let controller = replica.bench.put_in_force(plugin(1, vec![pods.clone()], None));
+    replica.bench.list(&pods.gvk, &["a"]);
+    let version = replica.bench.dispatch.plugin("idle").unwrap();
+    for loses_it_in_the_call in [false, true] {
+        replica.gain();
+        let work = replica.bench.take(&controller).unwrap();
+        if loses_it_in_the_call {
+            replica.lose();
+        }
+        replica.bench.dispatch.follow_to_read(&controller, &version, &shared).unwrap();
+        replica.bench.orders.extend(std::iter::from_fn(|| replica.bench.receiver.try_recv().ok()));
+        replica.bench.list(&shared.gvk, &[]);
+        let (dispatch, what) = (&replica.bench.dispatch, What::List(None, "".parse().unwrap()));
+        dispatch.read_watch(&controller, (&version, &work.target), &shared, what, |_| ()).await.unwrap();
+        dispatch.finish(&controller, &work, End::Done, Sign::Works);
+        assert_eq!(controller.reads(&shared), !loses_it_in_the_call);
+        if !loses_it_in_the_call {
+            replica.lose();
+        }
+        assert!(!controller.reads(&shared));
     }
 }

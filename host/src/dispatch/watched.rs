@@ -121,7 +121,8 @@ fn tell(
     for (controller, role) in followers {
         match role {
             Role::Target => {
-                controller.add(&ObjectRef { gvk: selection.gvk.clone(), key: change.key.clone() }, priority);
+                let target = ObjectRef { gvk: selection.gvk.clone(), key: change.key.clone() };
+                if change.after.is_some() { controller.add(&target, priority) } else { controller.add_gone(&target) }
             }
             Role::Owned => {
                 let namespace = || change.key.namespace().map(Box::from);

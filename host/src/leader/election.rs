@@ -285,6 +285,15 @@ impl Election {
         })
     }
 
+    /// The shards that others hold, as far as is known.
+    pub(super) fn held_by_others(&self, now: Instant) -> impl Iterator<Item = usize> {
+        let held = self.known.values().filter(move |known| known.lease.holder != self.me && !known.is_free(now));
+        held.filter_map(|known| match known.lease.name {
+            LeaseName::Shard { number, of } if of == self.shards => Some(number),
+            _ => None,
+        })
+    }
+
     /// Who else holds a shard, as far as is known.
     pub(super) fn others(&self) -> BTreeSet<&str> {
         let shards = self.known.values().filter(|known| matches!(known.lease.name, LeaseName::Shard { .. }));

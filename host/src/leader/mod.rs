@@ -185,6 +185,10 @@ impl Leader {
             }
             self.told.insert(shard);
         }
+        // Who dies may not have told of what went away as its Lease ran out.
+        if let Some(by) = now.checked_sub(2 * self.election.times().lease) {
+            self.dispatch.leave_gone(&self.election.held_by_others(now).collect(), by);
+        }
         self.metrics.leading(&self.leases.path(&LeaseName::Shard { number: 0, of: 1 }), self.told.len());
     }
 
