@@ -29,7 +29,8 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// What a call may write that begins now, where a call may write `most`.
+    /// What a call may write that begins now, where a call may write `most`. What calls write that are under way at the same
+    /// time is not known yet: it is made up for by later ones.
     pub fn left(&mut self, most: Volume, now: Instant) -> Volume {
         Volume { output: self.output.left(most.output, now), log: self.log.left(most.log, now) }
     }
@@ -107,6 +108,23 @@ mod tests {
         // A minute's worth and ten seconds' at once, but for what is rounded down.
         assert!((69_000..=70_000).contains(&all.output), "{all:?}");
         assert!((6_900..=7_000).contains(&all.log), "{all:?}");
+    }
+
+    #[test]
+    fn what_calls_write_at_the_same_time_is_made_up_for_by_those_after_them() {
+        const AT_A_TIME: usize = 500;
+        let (mut quota, start) = (Quota::default(), Instant::now());
+        let mut all = 0;
+        for second in 0..60 {
+            let now = start + Duration::from_secs(second);
+            let may = [(); AT_A_TIME].map(|()| quota.left(MOST, now));
+            for may in may {
+                quota.spend(may, 0, now);
+                all += may.output;
+            }
+        }
+        // A minute's worth, ten seconds' at once, and those of one time.
+        assert!((60_000..=70_000 + AT_A_TIME * MOST.output).contains(&all), "{all}");
     }
 
     #[test]

@@ -44,9 +44,9 @@ impl Caller {
         let mut instance = kept.unwrap_or_else(|| Instance::new(plugin, request));
         let result = instance.reconcile(request, may_write).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
-        let guest = instance.sandbox.store.data();
-        let written = Volume { output: stdout.cost, log: stderr.cost + guest.logged() };
-        let dropped = stdout.dropped + stderr.dropped + guest.log_dropped();
+        let log = &instance.sandbox.store.data().log;
+        let written = Volume { output: stdout.cost, log: stderr.cost + log.cost };
+        let dropped = stdout.dropped + stderr.dropped + log.dropped;
         let is_kept = plugin.grant.isolation == Isolation::Kept && instance.reconciler.is_some();
         self.kept = is_kept.then_some(instance);
         Answer { result, stdout: stdout.bytes, stderr: stderr.bytes, written, dropped }

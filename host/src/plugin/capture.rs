@@ -20,8 +20,8 @@ pub(super) struct Capture {
 
 #[derive(Default)]
 struct State {
-    limit: usize,
-    captured: Captured,
+    allowance: Allowance,
+    bytes: Vec<u8>,
 }
 
 /// What a guest wrote.
@@ -35,6 +35,34 @@ pub(super) struct Captured {
     pub(super) dropped: usize,
 }
 
+/// How much a guest may write in a call, and how much it has written.
+#[derive(Default)]
+pub(super) struct Allowance {
+    limit: usize,
+    /// What of the limit is taken.
+    pub(super) cost: usize,
+    /// How many bytes were left out.
+    pub(super) dropped: usize,
+}
+
+impl Allowance {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Whether so many bytes are taken, which count `more` than they are. After something is left out, nothing more is.
+    pub(super) fn takes(&mut self, bytes: usize, more: usize) -> bool {
+        let cost = self.cost.saturating_add(bytes).saturating_add(more);
+        let takes = self.dropped == 0 && cost <= self.limit;
+        if takes {
+            self.cost = cost;
+        } else {
+            self.dropped = self.dropped.saturating_add(bytes);
+        }
+        takes
+    }
+}
+
 impl Capture {
     pub(super) fn new(line_cost: usize) -> Self {
         Self { line_cost, state: Arc::default() }
@@ -42,12 +70,13 @@ impl Capture {
 
     /// Begins anew, with another limit.
     pub(super) fn begin(&self, limit: usize) {
-        *self.lock() = State { limit, ..State::default() };
+        *self.lock() = State { allowance: Allowance::new(limit), bytes: Vec::new() };
     }
 
     /// What was captured since the beginning.
     pub(super) fn take(&self) -> Captured {
-        let mut captured = std::mem::take(&mut *self.lock()).captured;
+        let State { allowance: Allowance { cost, dropped, .. }, bytes } = std::mem::take(&mut *self.lock());
+        let mut captured = Captured { bytes, cost, dropped };
         if captured.dropped > 0 {
             let whole = captured.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             captured.dropped += captured.bytes.len() - whole;
@@ -57,15 +86,11 @@ impl Capture {
     }
 
     fn put(&self, bytes: &[u8]) {
-        let State { limit, captured } = &mut *self.lock();
+        let State { allowance, bytes: taken } = &mut *self.lock();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let cost = line.len() + if line.ends_with(b"\n") { self.line_cost } else { 0 };
-            // After something is left out, nothing more is taken.
-            if captured.dropped > 0 || captured.cost + cost > *limit {
-                captured.dropped += line.len();
-            } else {
-                captured.bytes.extend_from_slice(line);
-                captured.cost += cost;
+            let more = if line.ends_with(b"\n") { self.line_cost } else { 0 };
+            if allowance.takes(line.len(), more) {
+                taken.extend_from_slice(line);
             }
         }
     }

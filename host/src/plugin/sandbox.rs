@@ -9,7 +9,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::capture::Capture;
+use super::capture::{Allowance, Capture};
 use super::error::CallError;
 use super::limits::Limits;
 use super::reader::Reader;
@@ -67,8 +67,7 @@ impl Sandbox {
             table,
             memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
             ticks_left: 0,
-            logged: 0,
-            may_log: 0,
+            log: Allowance::default(),
         };
         let mut store = Store::new(engine, guest);
         // In bytes of the host's memory, of what a guest answers or passes to an import.
@@ -92,8 +91,7 @@ impl Sandbox {
         self.deadline = Instant::now() + self.limits.wall;
         let guest = self.store.data_mut();
         guest.call = call;
-        guest.logged = 0;
-        guest.may_log = may_write.log;
+        guest.log = Allowance::new(may_write.log);
         guest.memory.refused = false;
         guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
         self.stdout.begin(may_write.output);
@@ -149,27 +147,15 @@ pub(super) struct Guest {
     table: ResourceTable,
     memory: MemoryLimit,
     ticks_left: u64,
-    /// Bytes of what it logged in this call, or wanted to.
-    logged: usize,
-    /// Bytes that it may log in this call.
-    may_log: usize,
+    /// What it may log in this call.
+    pub(super) log: Allowance,
 }
 
 impl Guest {
     /// Whether the guest may log one more line in this call.
     pub(super) fn may_log(&mut self, line: &str) -> bool {
-        self.logged = self.logged.saturating_add(line.len() + LOG_LINE);
-        self.logged <= self.may_log
-    }
-
-    /// How many bytes the guest logged in this call beyond what it may.
-    pub(super) fn log_dropped(&self) -> usize {
-        self.logged.saturating_sub(self.may_log)
-    }
-
-    /// How many bytes the guest logged in this call.
-    pub(super) fn logged(&self) -> usize {
-        self.logged.min(self.may_log)
+        // As on stderr, a line feed is a byte.
+        self.log.takes(line.len() + 1, LOG_LINE)
     }
 
     /// How many bytes a read may return: what does not fit in the guest need not be copied for it.

@@ -79,6 +79,9 @@ fn what_a_call_logs_too_much_is_left_out_and_told_once() {
     let logged = count("xxx") - count("stderr: xxx");
     assert!((lines - 3..=lines).contains(&logged), "{logged} in the log");
     assert_eq!(count("it writes too much"), 1);
+    // Of the first call, what its lines have of bytes themselves; the last one says that the call ends.
+    let dropped = 2 * (1024 - lines / 3) * 1024 + "version-0001 ends default/a\n".len();
+    finished.log(&format!("it writes too much: {dropped} bytes are left out"));
 }
 
 #[test]
