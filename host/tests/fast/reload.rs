@@ -13,7 +13,7 @@ use oarlock::folder::Timing;
 use oarlock::plugin::{AotCache, Change, Compiler, Engine, Limits, Loader, Reload};
 
 use crate::support::host::{Host, Workplace};
-use crate::support::{plugins, poll, probe, replica_set, write_whole};
+use crate::support::{DEADLINE, plugins, poll, poll_for, probe, replica_set, write_whole};
 
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -144,6 +144,7 @@ fn touch_chmod_and_the_same_bytes_again_change_nothing() {
     // A change after all that shows that the host has looked.
     place.plugin("second", &variation(1));
     host.line("default/a: main");
+    poll("version in force", || (in_force(&host) >= 2).then_some(()));
     assert_eq!(in_force(&host), 2);
     assert_eq!(host.stop().stdout.len(), 2);
 }
@@ -526,7 +527,7 @@ fn a_compiler_that_somebody_kills_is_run_again_after_a_while() {
     let compiler = poll("compiler", || child_of(&host));
     assert!(Command::new("kill").arg("-KILL").arg(compiler.to_string()).status().unwrap().success());
     host.log("slow.wasm is refused, there is no other version of it: the compiler was killed");
-    host.log("is in force");
+    poll_for(4 * DEADLINE, "version in force", || (in_force(&host) == 1).then_some(()));
     assert_eq!(refused(&host).len(), 1);
     host.stop();
 }
