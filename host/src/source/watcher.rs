@@ -280,34 +280,54 @@ mod tests {
         r#"{"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}"#;
     const EVENT: &str = r#"{"type": "ADDED", "object": {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a", "resourceVersion": "2"}}}"#;
 
-    #[tokio::test]
-    async fn each_question_and_each_event_is_heard() {
+    /// Of an API server whose watches tell of two objects and end.
+    fn watcher<'a>(kind: &'a Kind, heard: &'a Heard) -> Watcher<'a> {
         let service = tower::service_fn(|request: Request<Body>| async move {
             let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
             let answer = if watch { format!("{EVENT}\n{EVENT}\n") } else { LIST.to_owned() };
             Ok::<_, Infallible>(Response::new(Body::from(answer.into_bytes())))
         });
-        let kind = Kind { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".into(), namespaced: true };
-        let (heard, later) = (Heard::default(), Instant::now() + Duration::from_hours(1));
-        let mut watcher = Watcher {
-            api: Api::all_with(Client::new(service, "default"), &kind),
-            kind: &kind,
+        Watcher {
+            api: Api::all_with(Client::new(service, "default"), kind),
+            kind,
             url: "",
             labels: None,
             fields: None,
-            heard: &heard,
+            heard,
             timeout: Duration::from_mins(1),
             position: None,
             in_doubt: false,
             failing: false,
             well_since: None,
             nameless: HashSet::new(),
-        };
+        }
+    }
+
+    fn config_maps() -> Kind {
+        Kind { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".into(), namespaced: true }
+    }
+
+    #[tokio::test]
+    async fn each_question_and_each_event_is_heard() {
+        let (kind, heard, later) = (config_maps(), Heard::default(), Instant::now() + Duration::from_hours(1));
         let mut silences = Vec::new();
+        let mut watcher = watcher(&kind, &heard);
         let ended = watcher.run(Span::Forever, &mut |_| silences.push(heard.silence(later))).await;
         assert!(matches!(ended, Err(Broken::Short)), "{ended:?}");
         // The beginning of the list, its end, and two events.
         assert_eq!((silences.len(), silences[0]), (4, None));
         assert!(silences[1..].is_sorted_by(|before, after| after < before), "{silences:?}");
+    }
+
+    #[tokio::test]
+    async fn what_has_gone_on_for_a_while_over_several_watches_was_well() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let mut watcher = watcher(&kind, &heard);
+        watcher.run(Span::Forever, &mut |_| {}).await.unwrap_err();
+        assert!(!watcher.was_well(), "it has ended at once");
+        watcher.well_since = Instant::now().checked_sub(WELL);
+        watcher.run(Span::Forever, &mut |_| {}).await.unwrap_err();
+        assert!(watcher.was_well());
+        assert!(!watcher.was_well(), "it has not been since");
     }
 }
