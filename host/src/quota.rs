@@ -1,5 +1,9 @@
 //! How much of what a plugin writes is passed on: so much of a call, and so much in the long run. Pure.
+//!
+//! What it prints and logs beyond that is left out, what it has changed in the cluster waits, and Events are not published.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 /// In the long run, a plugin may write this many times a second what a call may.
@@ -8,6 +12,13 @@ pub const CALLS_A_SECOND: f64 = 10.0;
 pub const BURST_SECONDS: f64 = 10.0;
 /// What was left out is told at most this often.
 pub const TELL_EVERY: Duration = Duration::from_mins(1);
+
+/// How many Events about one object a plugin may publish at once, as with Kubernetes' own controllers.
+pub const EVENTS_AT_ONCE: f64 = 25.0;
+/// And how often one more after that.
+pub const EVENT_EVERY: Duration = Duration::from_mins(5);
+/// For how many objects it is remembered what was published.
+const REMEMBERED: usize = 4096;
 
 /// Bytes that are, or may be, written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +34,7 @@ pub struct Volume {
 pub struct Quota {
     output: Debt,
     log: Debt,
+    changes: Debt,
     /// Bytes that were left out and not told of.
     dropped: usize,
     told: Option<Instant>,
@@ -33,6 +45,12 @@ impl Quota {
     /// time is not known yet: it is made up for by later ones.
     pub fn left(&mut self, most: Volume, now: Instant) -> Volume {
         Volume { output: self.output.left(most.output, now), log: self.log.left(most.log, now) }
+    }
+
+    /// Takes note of so many changes and Events that a call asks for, where there may be `most` a second. Returns how long
+    /// they have to wait.
+    pub fn wait(&mut self, changes: usize, most: usize, now: Instant) -> Duration {
+        self.changes.wait(changes, most, now)
     }
 
     /// Takes note of what a call has written, and of how much more there was. Returns how much was left out of all calls
@@ -50,10 +68,53 @@ impl Quota {
     }
 }
 
-/// Bytes that were written and are not forgotten yet: a bucket that leaks.
+/// Which Events about objects, which are named by `K`, are published.
+#[derive(Debug)]
+pub struct EventQuota<K>(HashMap<K, (Debt, bool)>);
+
+/// Whether an Event is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publish {
+    /// It is.
+    Yes,
+    /// It is not.
+    No {
+        /// Nor was the last one about that object.
+        again: bool,
+    },
+}
+
+impl<K> Default for EventQuota<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> EventQuota<K> {
+    /// Whether another Event about that object is published, which then counts.
+    pub fn publish(&mut self, about: K, now: Instant) -> Publish {
+        let rate = EVENT_EVERY.as_secs_f64().recip();
+        if self.0.len() >= REMEMBERED {
+            self.0.retain(|_, (debt, _)| debt.at(rate, now) > 0.0);
+        }
+        if self.0.len() >= REMEMBERED {
+            // Some may be published that would not be otherwise.
+            self.0.clear();
+        }
+        let (debt, refused) = self.0.entry(about).or_default();
+        if debt.at(rate, now) > EVENTS_AT_ONCE - 1.0 {
+            return Publish::No { again: std::mem::replace(refused, true) };
+        }
+        debt.amount += 1.0;
+        *refused = false;
+        Publish::Yes
+    }
+}
+
+/// What was written and is not forgotten yet: a bucket that leaks.
 #[derive(Debug, Default)]
 struct Debt {
-    bytes: f64,
+    amount: f64,
     at: Option<Instant>,
 }
 
@@ -64,16 +125,28 @@ struct Debt {
     reason = "nobody minds a byte in a petabyte, and what is below zero becomes zero"
 )]
 impl Debt {
-    fn left(&mut self, most: usize, now: Instant) -> usize {
-        let rate = most as f64 * CALLS_A_SECOND;
+    /// What is not forgotten, where so much is in a second.
+    fn at(&mut self, rate: f64, now: Instant) -> f64 {
         let elapsed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.bytes = (self.bytes - elapsed.as_secs_f64() * rate).max(0.0);
+        self.amount = (self.amount - elapsed.as_secs_f64() * rate).max(0.0);
         self.at = Some(now);
-        most.min((rate * BURST_SECONDS - self.bytes) as usize)
+        self.amount
     }
 
-    fn add(&mut self, bytes: usize) {
-        self.bytes += bytes as f64;
+    fn left(&mut self, most: usize, now: Instant) -> usize {
+        let rate = most as f64 * CALLS_A_SECOND;
+        most.min((rate * BURST_SECONDS - self.at(rate, now)) as usize)
+    }
+
+    fn wait(&mut self, amount: usize, most: usize, now: Instant) -> Duration {
+        let rate = most as f64;
+        let too_much = self.at(rate, now) + amount as f64 - rate * BURST_SECONDS;
+        self.add(amount);
+        Duration::from_secs_f64(too_much.max(0.0) / rate)
+    }
+
+    fn add(&mut self, amount: usize) {
+        self.amount += amount as f64;
     }
 }
 
@@ -147,5 +220,51 @@ mod tests {
         }
         assert_eq!(quota.spend(MOST, 0, start + TELL_EVERY), Some(59));
         assert_eq!(quota.spend(MOST, 0, start + 2 * TELL_EVERY), None);
+    }
+
+    #[test]
+    fn changes_wait_beyond_a_burst_so_that_there_are_so_many_a_second() {
+        let (mut quota, start) = (Quota::default(), Instant::now());
+        let mut waits = (0..200).map(|_| quota.wait(1, 10, start));
+        assert!(waits.by_ref().take(100).all(|wait| wait.is_zero()));
+        let last = waits.last().unwrap();
+        assert!((last.as_secs_f64() - 10.0).abs() < 0.001, "{last:?}");
+        assert!(quota.wait(1, 10, start + Duration::from_secs(11)).is_zero());
+    }
+
+    #[test]
+    fn so_many_events_about_an_object_are_published_and_one_more_every_so_often() {
+        let (mut quota, start) = (EventQuota::default(), Instant::now());
+        let mut published = |name: &'static str, times: u32, now| {
+            (0..times).filter(|_| quota.publish(name, now) == Publish::Yes).count()
+        };
+        assert_eq!((published("a", 100, start), published("b", 3, start)), (25, 3));
+        let later = start + EVENT_EVERY + Duration::from_secs(1);
+        assert_eq!((published("a", 100, later), published("b", 100, later)), (1, 23));
+        assert_eq!(published("a", 100, later + 30 * EVENT_EVERY), 25);
+    }
+
+    #[test]
+    fn that_events_are_not_published_is_said_once_each_time() {
+        let (mut quota, start) = (EventQuota::default(), Instant::now());
+        let said: Vec<_> = (0..28).map(|_| quota.publish("a", start)).skip(25).collect();
+        assert_eq!(said, [Publish::No { again: false }, Publish::No { again: true }, Publish::No { again: true }]);
+        let later = start + EVENT_EVERY + Duration::from_secs(1);
+        assert_eq!(quota.publish("a", later), Publish::Yes);
+        assert_eq!(quota.publish("a", later), Publish::No { again: false });
+    }
+
+    #[test]
+    fn what_is_remembered_of_events_is_bounded() {
+        let (mut quota, start) = (EventQuota::default(), Instant::now());
+        for number in 0..3 * REMEMBERED {
+            assert_eq!(quota.publish(number, start), Publish::Yes);
+            assert!(quota.0.len() <= REMEMBERED);
+        }
+        let later = start + EVENT_EVERY + Duration::from_secs(1);
+        for number in 0..REMEMBERED {
+            quota.publish(number, later);
+        }
+        assert_eq!(quota.0.len(), REMEMBERED);
     }
 }

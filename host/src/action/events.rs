@@ -1,7 +1,9 @@
-//! Events about the objects of a cluster (events.k8s.io/v1). One that is repeated is counted up.
+//! Events about the objects of a cluster (events.k8s.io/v1). One that is repeated is counted up, and of ever new ones there are
+//! only so many.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -10,10 +12,14 @@ use super::plan::Note;
 use crate::cluster::explain;
 use crate::grant::ServiceAccount;
 use crate::object::{Object, ObjectRef};
+use crate::quota::{EventQuota, Publish};
 use crate::source::Source;
 
 /// How long a note may be, in bytes: the API server takes no longer ones.
 const MAX_NOTE: usize = 1024;
+
+/// What is said of the first Event that is not published, and not of those after it.
+const TOO_MANY: &str = "there are too many about this object, and there is one in 5 minutes from here on";
 
 /// How many recorders are kept at most.
 const MAX_RECORDERS: usize = 1024;
@@ -26,11 +32,12 @@ type Voice = (Arc<str>, Option<ServiceAccount>, String);
 pub(super) struct Events {
     source: Source,
     recorders: Mutex<HashMap<Voice, Recorder>>,
+    quota: Mutex<EventQuota<(Arc<str>, ObjectRef)>>,
 }
 
 impl Events {
     pub(super) fn new(source: Source) -> Self {
-        Self { source, recorders: Mutex::default() }
+        Self { source, recorders: Mutex::default(), quota: Mutex::default() }
     }
 
     /// Publishes an Event of that plugin about an object. An error says why it could not, for people.
@@ -42,6 +49,11 @@ impl Events {
         object: Option<&Object>,
         note: &Note,
     ) -> Result<(), String> {
+        match lock(&self.quota).publish((Arc::clone(plugin), target.clone()), Instant::now()) {
+            Publish::Yes => {}
+            Publish::No { again: true } => return Ok(()),
+            Publish::No { again: false } => return Err(TOO_MANY.to_owned()),
+        }
         let text = &note.note[..note.note.floor_char_boundary(MAX_NOTE)];
         let voice = (Arc::clone(plugin), account.cloned(), text.to_owned());
         let Some(recorder) = self.recorder(&voice)? else { return Ok(()) };
@@ -63,7 +75,7 @@ impl Events {
         match recorder.publish(&event, &about).await {
             // The one to count up is gone from the server: begin anew.
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                self.lock().remove(&voice);
+                lock(&self.recorders).remove(&voice);
                 let Some(recorder) = self.recorder(&voice)? else { return Ok(()) };
                 recorder.publish(&event, &about).await.map_err(|error| explain(&error))
             }
@@ -73,7 +85,7 @@ impl Events {
 
     fn recorder(&self, voice: &Voice) -> Result<Option<Recorder>, String> {
         let Source::Cluster(cluster) = &self.source else { return Ok(None) };
-        let mut recorders = self.lock();
+        let mut recorders = lock(&self.recorders);
         if let Some(recorder) = recorders.get(voice) {
             return Ok(Some(recorder.clone()));
         }
@@ -87,8 +99,8 @@ impl Events {
         recorders.insert(voice.clone(), recorder.clone());
         Ok(Some(recorder))
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Voice, Recorder>> {
-        self.recorders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -82,6 +82,8 @@ pub struct LimitOverrides {
     pub answer: Option<usize>,
     /// How many actions and children a call may answer.
     pub actions: Option<usize>,
+    /// How many changes and Events there may be in a second.
+    pub writes: Option<usize>,
     /// The size of the plugin's file, in bytes.
     pub wasm: Option<usize>,
     /// The time that compiling it takes.

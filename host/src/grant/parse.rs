@@ -13,6 +13,8 @@ type Result<T, E = GrantError> = std::result::Result<T, E>;
 
 const MOST_CALLS: usize = 1000;
 const MOST_ACTIONS: usize = 1_000_000;
+/// The most changes and Events that a plugin may ask for in a second.
+const MOST_WRITES: usize = 1_000_000;
 
 pub(super) fn grant(text: &str) -> Result<Grant> {
     const FIELDS: [&str; 9] =
@@ -160,7 +162,8 @@ impl Node {
     }
 
     fn limits(self, key: &Key) -> Result<LimitOverrides> {
-        const FIELDS: [&str; 9] = ["cpu", "wall", "memory", "output", "log", "answer", "actions", "wasm", "compile"];
+        const FIELDS: [&str; 10] =
+            ["cpu", "wall", "memory", "output", "log", "answer", "actions", "writes", "wasm", "compile"];
         let mut limits = LimitOverrides::default();
         if self.is_null() {
             return Ok(limits);
@@ -179,6 +182,7 @@ impl Node {
                 "wasm" => limits.wasm = Some(node.bytes(&key)?),
                 "compile" => limits.compile = Some(node.time(&key, positive_duration)?),
                 "actions" => limits.actions = Some(node.whole_number(&key, MOST_ACTIONS)?),
+                "writes" => limits.writes = Some(node.whole_number(&key, MOST_WRITES)?),
                 _ => return Err(unknown("field", &key.name, key.line, &FIELDS)),
             }
         }
@@ -244,7 +248,7 @@ mode: shadow
 isolation: fresh
 concurrency: 2
 resync: 10m
-limits: {cpu: 500ms, wall: 5s, memory: 64Mi, output: 2Mi, log: 1Ki, answer: 8Mi, actions: 9, wasm: 1Mi, compile: 9s}
+limits: {cpu: 500ms, wall: 5s, memory: 64Mi, output: 2Mi, log: 1Ki, answer: 8Mi, actions: 9, writes: 8, wasm: 1Mi, compile: 9s}
 settings:
   any: [json, 1]
 watches:
@@ -284,6 +288,7 @@ grants:
                 log: Some(1 << 10),
                 answer: Some(8 << 20),
                 actions: Some(9),
+                writes: Some(8),
                 wasm: Some(1 << 20),
                 compile: Some(Duration::from_secs(9)),
             },

@@ -20,6 +20,8 @@ pub struct Limits {
     pub answer: usize,
     /// Actions and children that a call may answer.
     pub actions: usize,
+    /// Changes and Events a second.
+    pub writes: usize,
     /// Bytes of its file.
     pub wasm: usize,
     /// How long compiling it may take.
@@ -35,6 +37,7 @@ impl Default for Limits {
             writing: Volume { output: 1 << 20, log: 64 << 10 },
             answer: 4 << 20,
             actions: 1000,
+            writes: 200,
             wasm: 64 << 20,
             compile: Duration::from_mins(1),
         }
@@ -54,6 +57,7 @@ impl Limits {
             },
             answer: by.answer.unwrap_or(self.answer),
             actions: by.actions.unwrap_or(self.actions),
+            writes: by.writes.unwrap_or(self.writes),
             wasm: by.wasm.unwrap_or(self.wasm),
             compile: by.compile.unwrap_or(self.compile),
         }

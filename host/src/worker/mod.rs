@@ -283,6 +283,12 @@ impl Workshop {
         };
         let steps = draft.place(&plugin.name, target, object.as_deref(), &owned, &kinds)?;
         ask.check(&steps)?;
+        if matches!(self.source, Source::Cluster(_)) {
+            let quota = || controller.quota.lock().unwrap_or_else(PoisonError::into_inner);
+            let wait = quota().wait(steps.len(), plugin.limits.writes, Instant::now());
+            work.pulse.begin(target, "its turn to change something", wait, Instant::now());
+            tokio::time::sleep(wait).await;
+        }
         Ok(self.applier.carry_out(behalf(plugin, work), &steps).await?)
     }
 

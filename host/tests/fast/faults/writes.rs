@@ -1,6 +1,6 @@
 //! Writes that go wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -39,5 +39,25 @@ async fn a_write_is_not_tried_again_before_an_overloaded_server_says_even_if_its
         host.line_with(&format!("default/object-2 - attempt 0 counter {counter}"));
         host.line_with("default/asks ask attempt 1 counter second");
     }
+    trial.ends_well(host, 1, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_changes_something_all_the_time_waits_for_its_turn() {
+    let trial = Trial::with(3).await;
+    let rule = "{apiVersion: apps/v1, kinds: [ReplicaSet], verbs: [patch]}";
+    // Ten at once, and then one a second.
+    trial.place.grant("probe", &format!("limits: {{writes: 1}}\ngrants: [{rule}]\n"));
+    let host = trial.host(&[]);
+    trial.wait(&host);
+    let other = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "namespace": "default", "name": "object-2"});
+    let patches: Vec<_> = (0..13)
+        .map(|number| json!({"merge-patch": [other, {"metadata": {"annotations": {"probe-counter": number.to_string()}}}]}))
+        .collect();
+    let asks = asking("asks", &json!(patches))["metadata"]["annotations"].take();
+    let start = Instant::now();
+    trial.server.write("asks", &asks);
+    host.line_with("default/object-2 - attempt 0 counter 12");
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
     trial.ends_well(host, 1, 1);
 }
