@@ -58,7 +58,7 @@ struct Pair {
 }
 
 impl Origin {
-    /// Those that this is the configuration of, as the options say.
+    /// With clients of that configuration, which is what the options say as yet.
     pub(super) fn new(options: ClusterOptions, config: kube::Config) -> Result<Arc<Self>, kube::Error> {
         Ok(Arc::new(Self {
             options,

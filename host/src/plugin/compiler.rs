@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, thread};
 
+use indicatif::HumanBytes;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -22,6 +23,9 @@ use super::room::Room;
 
 /// How much is kept of what the compiler says, in bytes.
 const MAX_TEXT: u64 = 4096;
+
+/// How much code a plugin may come to, in bytes: the host has it twice while it takes it in.
+const MAX_CODE: u64 = 256 << 20;
 
 /// How many threads compile one plugin: each takes memory.
 const MAX_THREADS: usize = 8;
@@ -123,8 +127,8 @@ async fn in_child(bytes: &[u8], time: Duration, memory: u64) -> Result<Vec<u8>, 
             let _ = stdin.write_all(bytes).await;
         }
     };
-    // The code is no bigger than the memory that the child may use.
-    let (answer, said) = (read(stdout, memory), read(stderr, MAX_TEXT));
+    // One that is not read to its end would not end.
+    let (answer, said) = (read(stdout, MAX_CODE.min(memory)), read(stderr, MAX_TEXT));
     let ((), answer, said, status) = tokio::join!(feed, answer, said, child.wait());
     result(status?, answer?, text(&said?), (time, memory))
 }
@@ -195,7 +199,14 @@ fn compile_bounded(cpu_seconds: u64, memory: u64) -> anyhow::Result<Vec<u8>> {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
-    Ok(compile(&wasmtime_engine()?, &bytes)?)
+    let code = compile(&wasmtime_engine()?, &bytes)?;
+    anyhow::ensure!(
+        code.len() as u64 <= MAX_CODE,
+        "it comes to {} of code, and may to {}",
+        HumanBytes(code.len() as u64),
+        HumanBytes(MAX_CODE)
+    );
+    Ok(code)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod imports;
 mod limits;
 mod load;
 mod private_folder;
+mod processor;
 mod program;
 mod reader;
 mod reload;

@@ -257,7 +257,14 @@ impl Reload {
                     tracing::info!(plugin = &*name, "the files are again what is in force");
                 }
             }
-            Ok((version, _)) if file.refused == Some(version) => file.fault = None,
+            Ok((version, _)) if file.refused == Some(version) => {
+                if file.fault.take().is_some() {
+                    tracing::warn!(
+                        plugin = &*name,
+                        "the files are again those that were rolled back, and are not loaded"
+                    );
+                }
+            }
             Ok((version, Content::Loaded(Ok(plugin)))) => {
                 file.in_force = Some(version);
                 file.in_force_is = Arc::downgrade(&plugin);

@@ -12,12 +12,13 @@ use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView
 use super::capture::{Allowance, Capture};
 use super::error::CallError;
 use super::limits::Limits;
+use super::processor::ProcessorTime;
 use super::reader::Reader;
 use super::request::ReconcileId;
 use crate::object::ObjectRef;
 use crate::quota::Volume;
 
-/// The length of an epoch: how long a guest runs before it lets others run, and the unit in which its time is counted.
+/// The length of an epoch: how long a guest runs before it lets others run, and it is looked how much time it has had.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// How much a line of the log counts beyond its bytes: about what the host writes with it.
@@ -42,6 +43,7 @@ pub(super) struct Sandbox {
     pub(super) stdout: Capture,
     pub(super) stderr: Capture,
     limits: Limits,
+    time: Arc<ProcessorTime>,
     deadline: Instant,
 }
 
@@ -66,24 +68,22 @@ impl Sandbox {
             wasi,
             table,
             memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
-            ticks_left: 0,
             log: Allowance::default(),
         };
         let mut store = Store::new(engine, guest);
         // In bytes of the host's memory, of what a guest answers or passes to an import.
         store.set_hostcall_fuel(limits.answer);
         store.limiter(|guest| &mut guest.memory);
-        store.epoch_deadline_callback(|mut context| {
-            let guest = context.data_mut();
-            Ok(match guest.ticks_left.checked_sub(1) {
-                Some(left) => {
-                    guest.ticks_left = left;
-                    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
-                }
-                None => UpdateDeadline::Interrupt,
+        let time = Arc::<ProcessorTime>::default();
+        let counted = Arc::clone(&time);
+        store.epoch_deadline_callback(move |_| {
+            Ok(if counted.used() < limits.cpu {
+                UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+            } else {
+                UpdateDeadline::Interrupt
             })
         });
-        Self { store, stdout, stderr, limits, deadline: Instant::now() }
+        Self { store, stdout, stderr, limits, time, deadline: Instant::now() }
     }
 
     /// Begins a call: what runs from now on has the time that a call may take, and may write so much.
@@ -93,7 +93,7 @@ impl Sandbox {
         guest.call = call;
         guest.log = Allowance::new(may_write.log);
         guest.memory.refused = false;
-        guest.ticks_left = u64::try_from(self.limits.cpu.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
+        self.time.reset();
         self.stdout.begin(may_write.output);
         self.stderr.begin(may_write.log);
     }
@@ -106,7 +106,7 @@ impl Sandbox {
         part: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         self.store.set_epoch_deadline(1);
-        match tokio::time::timeout_at(self.deadline, part(&mut self.store)).await {
+        match tokio::time::timeout_at(self.deadline, self.time.count(part(&mut self.store))).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.explain(&error)),
             Err(Elapsed { .. }) => Err(CallError::WallTime(self.limits.wall)),
@@ -146,7 +146,6 @@ pub(super) struct Guest {
     wasi: WasiCtx,
     table: ResourceTable,
     memory: MemoryLimit,
-    ticks_left: u64,
     /// What it may log in this call.
     pub(super) log: Allowance,
 }

@@ -229,3 +229,28 @@ fn compiling_takes_so_much_memory_and_the_host_stays_small() {
     assert!(peak < 200, "{peak} MiB");
     host.stop();
 }
+
+#[test]
+fn what_the_host_does_for_a_guest_counts_as_its_time() {
+    let place = Workplace::new();
+    let rule = "{apiVersion: v1, kinds: [ConfigMap], verbs: [list], namespaces: ['*']}";
+    place.grant("probe", &format!("limits: {{cpu: 1s, wall: 1m, memory: 1Gi}}\ngrants: [{rule}]\n"));
+    for number in 0..100 {
+        place.object(&config_map("default", &format!("big-{number}"), &json!({"text": "x".repeat(1 << 20)})));
+    }
+    let host = place.run(&[]);
+    host.settled();
+    let processor_time = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", host.pid())).unwrap();
+        let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        // In hundredths of a second: proc_pid_stat(5).
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "list-for-ever"));
+    host.log("begins default/a");
+    let begin = processor_time();
+    host.log("it ran for more than the 1s of processor time");
+    let took = processor_time() - begin;
+    assert!(took < 200, "{took}");
+}

@@ -115,6 +115,9 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
             return Ok(Outcome::done().apply(&config_map(target)).children([config_map(target), child]));
         }
         Some("get") => drop(cluster::get(target)?),
+        Some("list-for-ever") => loop {
+            cluster::list(&Watch::all("v1", "ConfigMap"))?;
+        },
         Some("get-anyway") => {
             println!("got: {}", cluster::get(target).is_ok());
             return Ok(Outcome::done().apply(&config_map(target)));
