@@ -190,26 +190,119 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Gvk, ObjectKey, ObjectRef};
-    use crate::selector::Scope;
+    use crate::cache::Event;
+    use crate::dispatch::Order;
+    use crate::grant::Grant;
+    use crate::object::{Gvk, Object, ObjectKey, ObjectRef};
+    use crate::plugin::Plugin;
+    use crate::selector::{Scope, Selection};
     use crate::shards::Shards;
+    use crate::source::Update;
+
+    /// Checks of a host with a plugin that watches Pods and has no workers.
+    struct Bench {
+        checks: Checks,
+        /// To watch Pods.
+        order: Order,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (dispatch, mut orders) = Dispatch::new(Scope::default(), Arc::new(Shards::all()));
+            let plugin = Plugin::idle(1, Grant::default(), vec![Selection::all(Gvk::new("v1", "Pod"))]);
+            dispatch.put_in_force(Arc::new(plugin), CancellationToken::new());
+            let plugins = (Arc::default(), Arc::default());
+            let checks = Checks::new(Arc::new(dispatch), Arc::default(), plugins, None, CancellationToken::new());
+            Self { checks, order: orders.try_recv().unwrap(), start: Instant::now() }
+        }
+
+        /// Looks each second of these after the start.
+        fn look(&self, seconds: std::ops::Range<u64>) {
+            for second in seconds {
+                self.checks.tick(self.at(second));
+                self.checks.look(self.at(second));
+            }
+        }
+
+        fn at(&self, second: u64) -> Instant {
+            self.start + Duration::from_secs(second)
+        }
+
+        fn bad(&self, second: u64) -> Vec<String> {
+            self.checks.alive(self.at(second)).bad().into_iter().map(str::to_owned).collect()
+        }
+
+        /// Has the watch tell of one Pod.
+        fn list(&self) {
+            let pod = Object {
+                key: ObjectKey::new(Some("default"), "a"),
+                uid: "a".into(),
+                resource_version: "1".into(),
+                deleting: false,
+                owner: None,
+                finalizers: [].into(),
+                json: "{}".into(),
+            };
+            for event in [Event::Init, Event::InitApply(pod), Event::InitDone] {
+                self.checks.dispatch.deliver(&self.order, Update::Event(event));
+            }
+        }
+
+        fn begin(&self, pulse: &crate::health::Pulse, time: Duration) {
+            let target = ObjectRef { gvk: Gvk::replica_set(), key: ObjectKey::new(Some("default"), "a") };
+            pulse.begin(&target, "the call", time, self.start);
+        }
+    }
 
     #[test]
     fn looks_that_hang_do_not_pass_for_a_process_that_was_stopped() {
-        let (dispatch, _orders) = Dispatch::new(Scope::default(), Arc::new(Shards::all()));
-        let (in_flight, start) = (Arc::<InFlight>::default(), Instant::now());
-        let pulse = in_flight.pulse(&"demo".into());
-        let target = ObjectRef { gvk: Gvk::replica_set(), key: ObjectKey::new(Some("default"), "a") };
-        pulse.begin(&target, "the call", Duration::ZERO, start);
-        let plugins = (Arc::default(), Arc::default());
-        let checks = Checks::new(Arc::new(dispatch), in_flight, plugins, None, CancellationToken::new());
-        for second in 1..60 {
-            checks.tick(start + Duration::from_secs(second));
-        }
-        let alive = checks.alive(start + Duration::from_mins(1));
+        let bench = Bench::new();
+        let pulse = bench.checks.in_flight.pulse(&"demo".into());
+        bench.begin(&pulse, Duration::ZERO);
+        (1..60).for_each(|second| bench.checks.tick(bench.at(second)));
         assert_eq!(
-            alive.bad(),
+            bench.bad(60),
             ["plugin demo: the call for ReplicaSet default/a is not over, long after it had to be"]
         );
+    }
+
+    #[test]
+    fn a_watch_that_is_silent_for_too_long_is_named() {
+        let bench = Bench::new();
+        bench.look(1..1000);
+        assert_eq!(bench.bad(1000), [""; 0], "nothing was ever heard of it");
+        bench.order.heard.note(bench.at(1000));
+        bench.look(1000..1361);
+        assert_eq!(bench.bad(1360), [""; 0]);
+        assert_eq!(bench.bad(1361), ["watch of v1 Pod: nothing was heard of it for 361 s"]);
+        bench.order.heard.note(bench.at(1361));
+        assert_eq!(bench.bad(1361), [""; 0]);
+    }
+
+    #[test]
+    fn work_that_nobody_takes_is_named_if_its_plugin_is_in_no_call_and_the_process_was_there() {
+        let neglected = |time| format!("plugin idle: work has waited for {time} s, and nobody takes it");
+        let bench = Bench::new();
+        bench.look(1..100);
+        bench.list();
+        bench.look(100..161);
+        assert_eq!(bench.bad(160), [""; 0]);
+        bench.look(161..162);
+        assert_eq!(bench.bad(161), [neglected(61)]);
+
+        // The process is stopped, and has its time again.
+        bench.look(300..301);
+        assert_eq!(bench.bad(300), [""; 0]);
+        bench.look(301..362);
+        assert_eq!(bench.bad(361), [neglected(61)]);
+
+        let pulse = bench.checks.in_flight.pulse(&"idle".into());
+        bench.begin(&pulse, Duration::from_hours(1));
+        bench.look(362..500);
+        assert_eq!(bench.bad(499), [""; 0]);
+        pulse.end();
+        bench.look(500..562);
+        assert_eq!(bench.bad(561), [neglected(61)]);
     }
 }
