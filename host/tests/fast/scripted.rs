@@ -223,6 +223,16 @@ impl Server {
         self.shared.store.lock().unwrap().leases.get(name).cloned()
     }
 
+    /// Has a Lease, which there is, held by that replica. Empty: by nobody.
+    pub(crate) fn hand_lease(&self, name: &str, holder: &str) {
+        self.update(|store| {
+            store.version += 1;
+            let lease = store.leases.get_mut(name).unwrap();
+            lease["metadata"]["resourceVersion"] = store.version.to_string().into();
+            lease["spec"]["holderIdentity"] = holder.into();
+        });
+    }
+
     /// When what was asked for since the last time that this was asked.
     pub(crate) fn count(&self) -> Vec<(Asked, Instant)> {
         mem::take(&mut self.shared.store.lock().unwrap().asked)

@@ -2,6 +2,7 @@
 //! is reconciled, what is gone is told as gone, and neither requests nor memory have grown beyond reason.
 
 mod credentials;
+mod leases;
 mod objects;
 mod watches;
 mod writes;

@@ -1,5 +1,8 @@
 //! Asks the host for what the object's annotation `ask` says.
 
+use std::thread;
+use std::time::Duration;
+
 use oarlock_sdk::{Failure, ObjectRef, Outcome, Value, Watch, cluster, json};
 use serde::Deserialize;
 
@@ -25,6 +28,8 @@ enum Ask {
     Delete(Named),
     /// To have these children.
     Children(Vec<Value>),
+    /// For nothing, for so many milliseconds.
+    Nap(u64),
 }
 
 #[derive(Deserialize)]
@@ -70,6 +75,7 @@ pub(crate) fn for_all(text: &str) -> Result<Outcome, Failure> {
             Ask::JsonPatch(named, operations) => outcome = outcome.json_patch(named.into(), &operations),
             Ask::Children(objects) => outcome = outcome.children(objects),
             Ask::Delete(named) => outcome = outcome.delete(named.into()),
+            Ask::Nap(millis) => thread::sleep(Duration::from_millis(millis)),
         }
     }
     Ok(outcome)
