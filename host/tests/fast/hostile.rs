@@ -10,7 +10,7 @@ use crate::support::host::{Finished, Host, Workplace};
 use crate::support::{plugins, probe, replica_set};
 
 /// What became of a plugin: `start: ` and why it was refused, or `call: ` and why its call failed.
-fn fate(finished: &Finished, plugin: &str) -> Vec<String> {
+pub(crate) fn fate(finished: &Finished, plugin: &str) -> Vec<String> {
     let lines = finished.stderr.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let of_plugin = lines.filter(|line| line["plugin"] == plugin && line["level"] != "INFO");
     let messages = of_plugin.map(|line| line["message"].as_str().unwrap().to_owned());

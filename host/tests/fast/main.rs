@@ -13,6 +13,7 @@ mod commands;
 mod examples;
 mod faults;
 mod grants;
+mod handed_over;
 mod health;
 mod hostile;
 mod limits;

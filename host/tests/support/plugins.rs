@@ -75,34 +75,48 @@ pub(crate) fn hard_to_compile(variables: u32, branches: u32) -> Vec<u8> {
 
 /// The guests in `tests/hostile`: their names, what must come of each, and the modules.
 pub(crate) fn hostile() -> Vec<(String, String, Vec<u8>)> {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "hostile"].iter().collect();
-    let read = |name: &str| fs::read_to_string(folder.join(name).with_extension("wat")).unwrap();
-    let parts = ["prelude", "describe", "realloc"];
-    let [prelude, describe, realloc] = parts.map(read);
-    let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let names = files.map(|file| file.strip_suffix(".wat").unwrap().to_owned());
+    let files = fs::read_dir(hostile_folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names = files.filter_map(|file| file.strip_suffix(".wat").map(str::to_owned));
     let guest = |name: String| {
-        let text = read(&name);
-        let expected =
-            text.lines().next().unwrap().strip_prefix(";;! ").expect("the first line says what must come of it");
-        let missing = [("describe", &describe), ("cabi_realloc", &realloc)];
-        let missing = missing.iter().filter(|(export, _)| !text.contains(&format!("(export \"{export}\")")));
-        let missing: String = missing.map(|(_, part)| part.as_str()).collect();
-        let module = wat::parse_str(format!("(module {text}\n{prelude}\n{missing})"));
-        let module = module.unwrap_or_else(|error| panic!("{name}: {error}"));
-        (name, expected.to_owned(), module)
+        let text = hostile_text(&name);
+        let expected = text.lines().next().unwrap().strip_prefix(";;! ");
+        let expected = expected.expect("the first line says what must come of it").to_owned();
+        let module = hostile_guest(&name, "");
+        (name, expected, module)
     };
+    let parts = ["prelude", "describe", "realloc"];
     let mut guests: Vec<_> = names.filter(|name| !parts.contains(&name.as_str())).map(guest).collect();
     guests.sort();
     guests
 }
 
-/// A module that says of itself that it is made against that version of the contract.
+/// A guest in `tests/hostile` as a module, with more in it.
+pub(crate) fn hostile_guest(name: &str, more: &str) -> Vec<u8> {
+    let text = hostile_text(name);
+    let missing = [("describe", "describe"), ("cabi_realloc", "realloc")];
+    let missing = missing.iter().filter(|(export, _)| !text.contains(&format!("(export \"{export}\")")));
+    let missing: String = missing.map(|(_, part)| hostile_text(part)).collect();
+    let module = wat::parse_str(format!("(module {text}\n{}\n{missing}\n{more})", hostile_text("prelude")));
+    module.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn hostile_text(name: &str) -> String {
+    fs::read_to_string(hostile_folder().join(name).with_extension("wat")).unwrap()
+}
+
+fn hostile_folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "hostile"].iter().collect()
+}
+
+/// A module that says of itself that it is made against that version of the contract, and may import more of WASI.
 pub(crate) fn reconciler(mut module: Vec<u8>, version: &str) -> Vec<u8> {
-    let wit = include_str!("../../../wit/oarlock.wit").replace("plugin@0.1.0", &format!("plugin@{version}"));
     let mut resolve = wit_parser::Resolve::default();
-    let package = resolve.push_source("oarlock.wit", &wit).unwrap();
-    let world = resolve.select_world(&[package], Some("reconciler")).unwrap();
+    let wits = [include_str!("../../../wit/oarlock.wit"), include_str!("../hostile/wasi.wit")].map(|wit| {
+        let wit = wit.replace("oarlock:plugin@0.1.0", &format!("oarlock:plugin@{version}"));
+        let wit = wit.replace("reconciler@0.1.0", &format!("reconciler@{version}"));
+        resolve.push_source("hostile.wit", &wit).unwrap()
+    });
+    let world = resolve.select_world(&wits[1..], Some("hostile")).unwrap();
     let encoding = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
     module

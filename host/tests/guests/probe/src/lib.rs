@@ -143,8 +143,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         Some("say-event") => return Ok(Outcome::done().event("Said", said(object)?)),
         Some("reach") => {
             let (variables, folder) = (std::env::vars().count(), std::fs::read_dir("/").is_ok());
-            let network = std::net::TcpStream::connect("127.0.0.1:1").map_err(|error| error.kind());
-            println!("variables: {variables}, folder: {folder}, network: {network:?}");
+            println!("variables: {variables}, folder: {folder}");
             let (then, now) = (Instant::now(), SystemTime::now());
             thread::sleep(Duration::from_millis(1));
             let clock = then.elapsed() >= Duration::from_millis(1) && now > UNIX_EPOCH + Duration::from_hours(24 * 365);
