@@ -112,9 +112,18 @@ fn a_call_may_ask_for_so_many_actions() {
 
 #[test]
 fn a_call_may_answer_so_much() {
-    let error = failure("huge-action", "");
+    let place = Workplace::new();
+    place.grant("probe", "limits: {memory: 256Mi}\n");
+    place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "huge-action"));
+    let host = place.run(&[]);
+    let error = host.log("reconcile failed")["message"].to_string();
+    let peak = host.peak_memory_mib();
     assert!(error.contains("it answers or passes to the host more than 4.00 MiB at a time (answer, among"), "{error}");
-    let error = failure("huge-action", "limits: {answer: 17Mi}\n");
+    // The 100 MiB of the guest, and not once more in the host.
+    assert!(peak < 200, "{peak} MiB");
+    host.stop();
+    let error = failure("huge-action", "limits: {memory: 256Mi, answer: 101Mi}\n");
     assert!(error.contains("action 1 that the plugin answered is wrong: no JSON object"), "{error}");
 }
 

@@ -170,6 +170,12 @@ impl Host {
         self.stderr.all().iter().map(|line| message(line)).collect()
     }
 
+    /// The lines of the log up to now that contain this, parsed.
+    pub(crate) fn logged(&self, what: &str) -> Vec<Value> {
+        let lines = self.stderr.all();
+        lines.iter().filter(|line| line.contains(what)).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Waits until the plugins that were there are at work and what there was is reconciled.
     pub(crate) fn settled(&self) {
         self.log("everything there was is reconciled");

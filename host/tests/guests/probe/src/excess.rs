@@ -33,7 +33,7 @@ pub(crate) fn of(mode: &str) -> Outcome {
                 |number: u32| Action::Event(Event { reason: "Again".into(), note: number.to_string(), warning: false });
             return (0..20_000).map(event).fold(Outcome::done(), Outcome::action);
         }
-        "huge-action" => return Outcome::done().action(Action::Apply(" ".repeat(16 << 20))),
+        "huge-action" => return Outcome::done().action(Action::Apply(" ".repeat(100 << 20))),
         "nested" => {
             let depth = 500_000;
             let body = "[".repeat(depth) + &"]".repeat(depth);
