@@ -101,7 +101,7 @@ pub async fn run(
     let mut standing = None;
     if let Some((options, cluster)) = election {
         let (shards, dispatch) = (Arc::clone(&shards), Arc::clone(&dispatch));
-        let replica = Leader::new(&options, cluster, shards, dispatch, Arc::clone(&metrics));
+        let replica = Leader::new(&options, &cluster, shards, dispatch, Arc::clone(&metrics));
         standing = Some(replica.standing());
         last.spawn("leases", replica.run(leave.clone()));
     }

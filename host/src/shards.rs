@@ -105,9 +105,14 @@ impl Shards {
         self.lock(shard).held = Held::No;
     }
 
+    /// Whether nothing is being changed on behalf of the objects of a shard.
+    pub fn is_left(&self, shard: usize) -> bool {
+        self.lock(shard).passes == 0
+    }
+
     /// Waits until nothing is being changed any more on behalf of the objects of a shard that was given up.
     pub async fn left(&self, shard: usize) {
-        self.until(|| self.lock(shard).passes == 0).await;
+        self.until(|| self.is_left(shard)).await;
     }
 
     /// Begins to change something on behalf of an object. None: the object is not this replica's.

@@ -1,24 +1,22 @@
 //! The Leases of an election, as the API server has them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
 use serde_json::json;
 
 use super::election::{Lease, LeaseName, Write, Written};
-use crate::cluster::Cluster;
 
 /// What all Leases of an election have in common: its name.
 const LABEL: &str = "oarlock.dev/election";
 
 /// The Leases of one election.
 pub(super) struct Leases {
-    cluster: Arc<Cluster>,
+    client: Client,
     namespace: String,
     /// What the names of the Leases begin with.
     election: String,
@@ -28,14 +26,8 @@ pub(super) struct Leases {
 
 impl Leases {
     /// Those of the election of that name. What is held is held by `me`, for `duration`, which is whole seconds.
-    pub(super) fn new(
-        cluster: Arc<Cluster>,
-        namespace: String,
-        election: String,
-        me: String,
-        duration: Duration,
-    ) -> Self {
-        Self { cluster, namespace, election, me, duration }
+    pub(super) fn new(client: Client, namespace: String, election: String, me: String, duration: Duration) -> Self {
+        Self { client, namespace, election, me, duration }
     }
 
     /// All that there are, not older than this question.
@@ -89,7 +81,7 @@ impl Leases {
     }
 
     fn api(&self) -> Api<api::Lease> {
-        Api::namespaced(self.cluster.client(), &self.namespace)
+        Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     fn name(&self, name: &LeaseName) -> String {

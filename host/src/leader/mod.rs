@@ -19,7 +19,7 @@ use crate::cluster::{Cluster, explain};
 use crate::dispatch::Dispatch;
 use crate::metrics::Metrics;
 use crate::shards::Shards;
-use election::{Election, LeaseName, Times, Write, Written};
+use election::{Election, Lease, LeaseName, Times, Write, Written};
 use leases::Leases;
 
 /// How replicas agree.
@@ -74,7 +74,7 @@ impl Leader {
     /// In the election that the options name, with an identity of its own. `shards` says to the others what it holds.
     pub fn new(
         options: &ElectionOptions,
-        cluster: Arc<Cluster>,
+        cluster: &Cluster,
         shards: Arc<Shards>,
         dispatch: Arc<Dispatch>,
         metrics: Arc<Metrics>,
@@ -85,7 +85,7 @@ impl Leader {
         tracing::info!(identity, "taking part in the election {namespace}/{name}");
         Self {
             election: Election::new(identity.clone(), shards.count(), Times { lease: *duration }),
-            leases: Leases::new(cluster, namespace, name.clone(), identity, *duration),
+            leases: Leases::new(cluster.client(), namespace, name.clone(), identity, *duration),
             shards,
             dispatch,
             metrics,
@@ -108,7 +108,7 @@ impl Leader {
         }
         let farewell = self.election.farewell(Instant::now());
         self.tell();
-        self.write(farewell).await;
+        self.write(farewell, self.election.times().answer()).await;
         Ok(())
     }
 
@@ -130,25 +130,17 @@ impl Leader {
         let moves = self.election.moves(Instant::now());
         // What is to be given up is closed before that is written.
         self.tell();
-        self.write(moves).await;
+        self.write(moves, self.election.times().poll()).await;
         self.tell();
         self.stand();
     }
 
-    async fn write(&mut self, mut writes: Vec<Write>) {
-        let mut closed = Vec::new();
-        for write in &writes {
-            if let (Write::Release(_), LeaseName::Shard { number, .. }) = (write, write.name()) {
-                // What is being changed on behalf of its objects is finished first.
-                if timeout(self.election.times().answer(), self.shards.left(*number)).await.is_ok() {
-                    closed.push(*number);
-                }
-            }
-        }
-        writes.retain(|write| match (write, write.name()) {
-            (Write::Release(_), LeaseName::Shard { number, .. }) => closed.contains(number),
-            _ => true,
-        });
+    /// Writes all of this, but releases only shards on behalf of whose objects nothing is being changed by then. Those of
+    /// the others are for a later step, because what is held has to be renewed meanwhile.
+    async fn write(&mut self, mut writes: Vec<Write>, patience: Duration) {
+        let left = writes.iter().filter_map(released).map(|shard| self.shards.left(shard));
+        let _ = timeout(patience, join_all(left)).await;
+        writes.retain(|write| released(write).is_none_or(|shard| self.shards.is_left(shard)));
         let written = write_all(&self.leases, self.election.times(), writes).await;
         self.heed(written);
     }
@@ -259,6 +251,14 @@ impl fmt::Display for Standing {
     }
 }
 
+/// The shard that a write releases.
+fn released(write: &Write) -> Option<usize> {
+    match write {
+        Write::Release(Lease { name: LeaseName::Shard { number, .. }, .. }) => Some(*number),
+        _ => None,
+    }
+}
+
 /// Does all of them at once. Returned are when each was asked for, and what came of it.
 async fn write_all(
     leases: &Leases,
@@ -300,4 +300,110 @@ fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
 /// What people know this replica by: in a pod, the name of the pod.
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use http::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::object::{Gvk, ObjectKey, ObjectRef};
+    use crate::selector::Scope;
+
+    const SHARDS: usize = 8;
+
+    /// Leases by their names, as an API server has them that looks at no resource version.
+    type Server = Arc<Mutex<BTreeMap<String, Value>>>;
+
+    fn client(server: &Server) -> Client {
+        let server = Arc::clone(server);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = Arc::clone(&server);
+            async move {
+                let (head, body) = request.into_parts();
+                let body: Value = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap_or_default();
+                let answer = answer(&mut server.lock().unwrap(), &head, &body);
+                Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes())))
+            }
+        });
+        Client::new(service, "here")
+    }
+
+    fn answer(leases: &mut BTreeMap<String, Value>, head: &http::request::Parts, body: &Value) -> Value {
+        if head.method == Method::GET {
+            let items: Vec<_> = leases.values().collect();
+            return json!({"metadata": {}, "items": items});
+        }
+        let name = head.uri.path().rsplit('/').next().filter(|name| *name != "leases");
+        let name = name.unwrap_or_else(|| body["metadata"]["name"].as_str().unwrap()).to_owned();
+        let version = leases.get(&name).map_or(1, |had| version(had) + 1);
+        let lease = leases.entry(name).or_default();
+        json_patch::merge(lease, body);
+        lease["metadata"]["resourceVersion"] = version.to_string().into();
+        lease.clone()
+    }
+
+    fn version(lease: &Value) -> u32 {
+        lease["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+    }
+
+    fn leader(server: &Server, lease: Duration) -> Leader {
+        let shards = Arc::new(Shards::none_of(SHARDS));
+        Leader {
+            election: Election::new("me_1".to_owned(), SHARDS, Times { lease }),
+            leases: Leases::new(client(server), "here".to_owned(), "test".to_owned(), "me_1".to_owned(), lease),
+            dispatch: Arc::new(Dispatch::new(Scope::default(), Arc::clone(&shards)).0),
+            shards,
+            metrics: Arc::new(Metrics::default()),
+            told: BTreeSet::new(),
+            trouble: None,
+            standing: watch::Sender::default(),
+        }
+    }
+
+    /// An object that is in that shard.
+    fn object_in(shards: &Shards, shard: usize) -> ObjectRef {
+        let object = |number| ObjectRef {
+            gvk: Gvk::replica_set(),
+            key: ObjectKey::new(Some("default"), &format!("object-{number}")),
+        };
+        (0..1000).map(object).find(|object| shards.of(object) == shard).unwrap()
+    }
+
+    #[tokio::test]
+    async fn shards_with_changes_that_hang_are_kept_from_others_and_cost_none_of_those_that_stay() {
+        let server = Server::default();
+        let mut leader = leader(&server, Duration::from_secs(6));
+        while leader.told.len() < SHARDS {
+            leader.step().await;
+        }
+        let shards = Arc::clone(&leader.shards);
+        let (stay, go) = ([0, 1, 2, 3], [4, 5, 6, 7]);
+        let hanging = go.map(|shard| shards.enter(&object_in(&shards, shard)).unwrap());
+
+        let lease = |name: &str| server.lock().unwrap()[name].clone();
+        let another = json!({
+            "metadata": {"name": "test-member-2", "resourceVersion": "1"},
+            "spec": {"holderIdentity": "other_2", "leaseDurationSeconds": 600},
+        });
+        server.lock().unwrap().insert("test-member-2".to_owned(), another);
+        let before = version(&lease("test-0-of-8"));
+        while version(&lease("test-0-of-8")) < before + 2 {
+            leader.step().await;
+            assert!(stay.iter().all(|shard| leader.told.contains(shard)), "{:?} are held", leader.told);
+            assert!(go.iter().all(|shard| lease(&format!("test-{shard}-of-8"))["spec"]["holderIdentity"] == "me_1"));
+        }
+        assert_eq!(leader.told, stay.into(), "the others are given up");
+        drop(hanging);
+        leader.step().await;
+        assert!(go.iter().all(|shard| lease(&format!("test-{shard}-of-8"))["spec"]["holderIdentity"] == ""));
+        assert_eq!(leader.told, stay.into());
+    }
 }
