@@ -277,6 +277,19 @@ impl Election {
         self.known.insert(lease.name.clone(), Known { lease, since: now, written: Some(asked) });
     }
 
+    /// How long to wait before the next look: after trouble, as long as the API server wants to be left alone, but not so
+    /// long that what is held would be lost without another try.
+    pub(super) fn pause(&self, rest: Option<Duration>, now: Instant) -> Duration {
+        let poll = self.times.poll();
+        let Some(rest) = rest else { return poll };
+        let pause = rest.max(self.times.renew());
+        // To be answered in time, it has to be asked for by then.
+        let last_try = |until: &Instant| until.saturating_duration_since(now).checked_sub(self.times.answer());
+        let held = self.held.values().filter(|until| **until > now);
+        let left = held.map(|until| last_try(until).unwrap_or_default()).min();
+        pause.min(left.unwrap_or(pause)).max(poll)
+    }
+
     /// The shards that this replica holds, and until when.
     pub(super) fn held(&self) -> impl Iterator<Item = (usize, Instant)> {
         self.held.iter().filter_map(|(name, until)| match name {
@@ -324,5 +337,30 @@ impl Election {
         members.insert(&self.me);
         let place = members.iter().position(|member| *member == self.me).unwrap_or_default();
         (place, self.shards / members.len() + usize::from(place < self.shards % members.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_trouble_the_next_look_is_as_late_as_is_wanted_and_as_what_is_held_allows() {
+        let (start, seconds) = (Instant::now(), Duration::from_secs);
+        let mut election = Election::new("me".to_owned(), 1, Times { lease: seconds(15) });
+        let pauses = |election: &Election, rest| {
+            [0, 3, 5, 8, 9].map(|after| election.pause(Some(seconds(rest)), start + seconds(after)).as_secs())
+        };
+        assert_eq!(election.pause(None, start), seconds(1));
+        assert_eq!(pauses(&election, 0), [3; 5]);
+        assert_eq!(pauses(&election, 60), [60; 5]);
+        let name = LeaseName::Shard { number: 0, of: 1 };
+        let version = "1".to_owned();
+        let (holder, duration) = ("me".to_owned(), seconds(15));
+        let lease = Lease { name: name.clone(), version, holder, duration, transitions: 0 };
+        election.wrote(&name, Some(lease), start, start);
+        // It is held for 9 s, and an answer may take 3 s.
+        assert_eq!(pauses(&election, 0), [3, 3, 1, 1, 3]);
+        assert_eq!(pauses(&election, 60), [6, 3, 1, 1, 60]);
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Cluster, explain};
+use crate::cluster::{Cluster, Trouble, explain, rest};
 use crate::dispatch::Dispatch;
 use crate::metrics::Metrics;
 use crate::shards::Shards;
@@ -44,8 +44,8 @@ pub struct Leader {
     metrics: Arc<Metrics>,
     /// The shards that the others were told of as held.
     told: BTreeSet<usize>,
-    /// Why the Leases cannot be read or written, as it was said in the log.
-    trouble: Option<String>,
+    /// Why the Leases cannot be read or written, as the log says.
+    trouble: Option<Trouble>,
     standing: watch::Sender<Standing>,
 }
 
@@ -104,58 +104,59 @@ impl Leader {
     pub async fn run(mut self, leave: CancellationToken) -> anyhow::Result<()> {
         while !leave.is_cancelled() {
             self.step().await;
-            let _ = timeout(self.election.times().poll(), leave.cancelled()).await;
+            let rest = self.trouble.as_ref().map(|trouble| trouble.rest);
+            let _ = timeout(self.election.pause(rest, Instant::now()), leave.cancelled()).await;
         }
         let farewell = self.election.farewell(Instant::now());
         self.tell();
-        self.write(farewell, self.election.times().answer()).await;
+        let troubles = self.write(farewell, self.election.times().answer()).await;
+        self.note(troubles);
         Ok(())
     }
 
     async fn step(&mut self) {
         let asked = Instant::now();
         let renewals = self.election.renewals(asked);
-        let list = timeout(self.election.times().answer(), self.leases.list());
+        let list = in_time(self.election.times(), self.leases.list());
         let (listed, renewed) = tokio::join!(list, write_all(&self.leases, self.election.times(), renewals));
-        self.heed(renewed);
+        let mut troubles = self.heed(renewed);
         match listed {
-            Ok(Ok(leases)) => {
-                self.election.heard(leases, asked, Instant::now());
-                self.recovered();
-            }
-            Ok(Err(error)) => self.troubled(explain_lease(&error)),
-            Err(_) => self.troubled(no_answer(self.election.times())),
+            Ok(leases) => self.election.heard(leases, asked, Instant::now()),
+            Err(trouble) => troubles.push(trouble),
         }
         self.tell();
         let moves = self.election.moves(Instant::now());
         // What is to be given up is closed before that is written.
         self.tell();
-        self.write(moves, self.election.times().poll()).await;
+        troubles.extend(self.write(moves, self.election.times().poll()).await);
         self.tell();
+        self.note(troubles);
         self.stand();
     }
 
     /// Writes all of this, but releases only shards on behalf of whose objects nothing is being changed by then. Those of
     /// the others are for a later step, because what is held has to be renewed meanwhile.
-    async fn write(&mut self, mut writes: Vec<Write>, patience: Duration) {
+    async fn write(&mut self, mut writes: Vec<Write>, patience: Duration) -> Vec<Trouble> {
         let left = writes.iter().filter_map(released).map(|shard| self.shards.left(shard));
         let _ = timeout(patience, join_all(left)).await;
         writes.retain(|write| released(write).is_none_or(|shard| self.shards.is_left(shard)));
         let written = write_all(&self.leases, self.election.times(), writes).await;
-        self.heed(written);
+        self.heed(written)
     }
 
-    /// Takes in what came of writes.
-    fn heed(&mut self, writes: Vec<(Write, Instant, Result<Written, String>)>) {
+    /// Takes in what came of writes, and returns why some were not done.
+    fn heed(&mut self, writes: Vec<(Write, Instant, Result<Written, Trouble>)>) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
         for (write, asked, result) in writes {
             match result {
                 Ok(Written::Done(lease)) => self.election.wrote(write.name(), lease, asked, Instant::now()),
                 Ok(Written::Refused) => {
                     tracing::debug!(lease = self.leases.path(write.name()), "somebody else was first");
                 }
-                Err(reason) => self.troubled(reason),
+                Err(trouble) => troubles.push(trouble),
             }
         }
+        troubles
     }
 
     /// Says to the others what is held by now, and what is not any more.
@@ -186,8 +187,8 @@ impl Leader {
 
     /// Says to people how the replica stands.
     fn stand(&self) {
-        if let Some(reason) = &self.trouble {
-            self.standing.send_if_modified(|standing| replace(standing, Standing::Trouble(reason.clone())));
+        if let Some(trouble) = &self.trouble {
+            self.standing.send_if_modified(|standing| replace(standing, Standing::Trouble(trouble.reason.clone())));
             return;
         }
         let standing = Standing::Holds {
@@ -202,20 +203,18 @@ impl Leader {
         self.standing.send_if_modified(|had| replace(had, standing));
     }
 
-    fn troubled(&mut self, reason: String) {
-        if self.trouble.is_none() {
-            tracing::warn!(
-                "cannot read or write the leases {}*, trying again: {reason}",
+    /// Takes in what went wrong in a step. The log tells when that begins, and when nothing goes wrong again.
+    fn note(&mut self, troubles: Vec<Trouble>) {
+        let worst = troubles.into_iter().max_by_key(|trouble| trouble.rest);
+        match (&self.trouble, &worst) {
+            (None, Some(trouble)) => tracing::warn!(
+                "cannot read or write the leases {}*, trying again: {trouble}",
                 self.leases.path(&LeaseName::Shard { number: 0, of: 1 }),
-            );
+            ),
+            (Some(_), None) => tracing::info!("the leases can be read and written again"),
+            _ => {}
         }
-        self.trouble = Some(reason);
-    }
-
-    fn recovered(&mut self) {
-        if self.trouble.take().is_some() {
-            tracing::info!("the leases can be read again");
-        }
+        self.trouble = worst;
     }
 
     fn path_of(&self, shard: usize) -> String {
@@ -234,7 +233,7 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("the leases are not read yet"),
-            Self::Trouble(reason) => write!(f, "the leases cannot be read: {reason}"),
+            Self::Trouble(reason) => write!(f, "the leases cannot be read or written: {reason}"),
             Self::Holds { other_division: Some(of), shards, .. } if shards.is_empty() => {
                 write!(f, "standing by until the replicas that split the objects into {of} shards are gone")
             }
@@ -264,31 +263,30 @@ async fn write_all(
     leases: &Leases,
     times: Times,
     writes: Vec<Write>,
-) -> Vec<(Write, Instant, Result<Written, String>)> {
+) -> Vec<(Write, Instant, Result<Written, Trouble>)> {
     let write = async |write: Write| {
         let asked = Instant::now();
-        let result = match timeout(times.answer(), leases.write(&write)).await {
-            Ok(result) => result.map_err(|error| explain_lease(&error)),
-            Err(_) => Err(no_answer(times)),
-        };
+        let result = in_time(times, leases.write(&write)).await;
         (write, asked, result)
     };
     join_all(writes.into_iter().map(write)).await
 }
 
-/// The error down to its cause, and what to do where that is known.
-fn explain_lease(error: &kube::Error) -> String {
-    let text = explain(error);
-    match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("{text}; the account needs list, create, patch and delete on leases of coordination.k8s.io there")
-        }
-        _ => text,
+async fn in_time<T>(times: Times, asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
+    match timeout(times.answer(), asked).await {
+        Ok(answer) => answer.map_err(|error| trouble(&error)),
+        Err(_) => Err(format!("no answer in {}", humantime::format_duration(times.answer())).into()),
     }
 }
 
-fn no_answer(times: Times) -> String {
-    format!("no answer in {}", humantime::format_duration(times.answer()))
+/// The error down to its cause, and what to do where that is known.
+fn trouble(error: &kube::Error) -> Trouble {
+    let kube::Error::Api(status) = error else { return explain(error).into() };
+    let needs = match status.code {
+        403 => "; the account needs list, create, patch and delete on leases of coordination.k8s.io there",
+        _ => "",
+    };
+    Trouble { reason: format!("{} ({}){needs}", status.message, status.code), rest: rest(status) }
 }
 
 fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {

@@ -105,8 +105,8 @@ fn whatever_text_or_list_a_guest_hands_over_is_one_or_its_call_fails() {
     let place = Workplace::new();
     let mut expected = Vec::new();
     let mut guest = |bytes: Bytes, fate: String| {
-        let data: String =
-            bytes.iter().map(|(address, bytes)| format!("(data (i32.const {address}) \"{bytes}\")\n")).collect();
+        let data = bytes.iter().map(|(address, bytes)| format!("(data (i32.const {address}) \"{bytes}\")\n"));
+        let data = data.collect::<Vec<_>>().concat();
         let name = format!("guest-{}", expected.len());
         place.plugin(&name, &plugins::reconciler(plugins::hostile_guest("everything", &data), "0.1.0"));
         expected.push((name, fate));

@@ -134,7 +134,7 @@ async fn a_host_that_may_not_have_leases_says_so_and_does_nothing() {
         lines(&http_get(&address, "/readyz"), 503)
             .filter(|lines| lines.iter().any(|line| line.starts_with("[+] watch")))
     });
-    let lease = "[-] lease: the leases cannot be read: ";
+    let lease = "[-] lease: the leases cannot be read or written: ";
     assert!(said.iter().any(|line| line.starts_with(lease) && line.contains("leases is forbidden")), "{said:?}");
     assert!(lines(&http_get(&address, "/livez"), 200).is_some());
     assert_eq!(host.stop().stdout, [""; 0]);

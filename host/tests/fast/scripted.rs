@@ -22,6 +22,9 @@ type Parameters = HashMap<String, String>;
 /// How many objects a page of a list has at most.
 const PAGE: usize = 60;
 
+/// Where the Leases are.
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+
 /// The server; it serves for as long as the runtime of the test runs.
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -66,6 +69,8 @@ pub(crate) struct Faults {
     pub(crate) refuse: Option<Refusal>,
     /// Every patch of an object is refused, with these.
     pub(crate) refuse_patches: Option<Refusal>,
+    /// What happens to everything that is asked of Leases.
+    pub(crate) leases: Option<Leases>,
     /// Every watch ends like that, when it has told what there is to tell.
     pub(crate) ends: Option<End>,
     /// Requests without this token are refused.
@@ -96,6 +101,15 @@ pub(crate) enum Between {
     Changes,
 }
 
+/// What is wrong with Leases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leases {
+    /// They can be read, and every write is refused with these.
+    Refuse(Refusal),
+    /// Nothing that is asked of them is answered.
+    Silent,
+}
+
 /// How a kind is not served.
 #[derive(Clone, Copy)]
 pub(crate) enum Missing {
@@ -106,14 +120,14 @@ pub(crate) enum Missing {
 }
 
 /// An answer that is none.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: StatusCode,
     /// After how many seconds to ask again, and whether the body says so, or a header alone.
     pub(crate) retry_after: Option<(u32, Says)>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Header,
     Body,
@@ -125,6 +139,7 @@ pub(crate) enum Asked {
     List,
     Watch,
     Patch,
+    Lease,
     Other,
 }
 
@@ -294,6 +309,7 @@ impl Shared {
             "/apis/apps/v1/replicasets" if is_watch => Asked::Watch,
             "/apis/apps/v1/replicasets" => Asked::List,
             _ if method == Method::PATCH && path.starts_with("/apis/apps/v1/") => Asked::Patch,
+            _ if path.starts_with(LEASES) => Asked::Lease,
             _ => Asked::Other,
         };
         store.asked.push((asked, Instant::now()));
@@ -308,6 +324,11 @@ impl Shared {
         }
         if let (Asked::Patch, Some(refusal)) = (asked, store.faults.refuse_patches) {
             return Some(refusal.response());
+        }
+        match (asked, store.faults.leases) {
+            (Asked::Lease, Some(Leases::Silent)) => return None,
+            (Asked::Lease, Some(Leases::Refuse(refusal))) if method != Method::GET => return Some(refusal.response()),
+            _ => {}
         }
         let wanted = store.faults.token.as_ref().map(|token| format!("Bearer {token}"));
         if wanted.is_some_and(|wanted| headers.get("authorization").is_none_or(|had| *had != *wanted)) {
@@ -415,7 +436,7 @@ impl Store {
 
     /// Creates, changes, lists or removes Leases.
     fn lease(&mut self, method: &Method, path: &str, body: &Bytes) -> Response {
-        let Some(rest) = path.strip_prefix("/apis/coordination.k8s.io/v1/namespaces/default/leases") else {
+        let Some(rest) = path.strip_prefix(LEASES) else {
             return status(StatusCode::NOT_FOUND, "NotFound");
         };
         let mut body: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -1,17 +1,97 @@
-//! Leases that are lost during a call.
+//! Leases that cannot be had, and such as are lost during a call.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use serde_json::json;
 
 use super::Trial;
-use crate::scripted::Asked;
-use crate::support::asking;
+use crate::scripted::{Asked, Leases, Refusal, Says};
 use crate::support::host::Host;
+use crate::support::{asking, poll};
 
 /// How long a Lease lasts. It is held for a part of that.
 const LEASE: Duration = Duration::from_secs(3);
+
+const TROUBLE: &str = "cannot read or write the leases default/oarlock*, trying again: ";
+const MENDED: &str = "the leases can be read and written again";
+
+fn refusal(code: u16, seconds: Option<u32>) -> Leases {
+    let retry_after = seconds.map(|seconds| (seconds, Says::Header));
+    Leases::Refuse(Refusal { code: StatusCode::from_u16(code).unwrap(), retry_after })
+}
+
+fn elect(trial: &Trial, duration: &str) -> Host {
+    trial.host(&["--leader-elect", "--lease-duration", duration])
+}
+
+/// How often something about Leases was asked for since this was asked.
+fn asked(trial: &Trial) -> usize {
+    trial.server.count().iter().filter(|(asked, _)| *asked == Asked::Lease).count()
+}
+
+fn times_said(host: &Host, what: &str) -> usize {
+    host.messages().iter().filter(|message| message.contains(what)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn leases_that_cannot_be_written_are_told_of_once_asked_for_seldom_and_held_in_the_end() {
+    let hosts = [refusal(403, None), refusal(409, None), refusal(429, Some(4)), refusal(500, None), Leases::Silent];
+    let hosts = hosts.map(|fault| async move {
+        let trial = Trial::with(3).await;
+        trial.server.faults(|faults| faults.leases = Some(fault));
+        let host = elect(&trial, "5s");
+        (fault, trial, host)
+    });
+    let hosts = futures::future::join_all(hosts).await;
+    for (_, trial, _) in &hosts {
+        poll("a question about Leases", || (asked(trial) > 0).then_some(()));
+    }
+    for (_, trial, _) in &hosts {
+        trial.server.count();
+    }
+    thread::sleep(Duration::from_secs(4));
+    let counts: Vec<_> = hosts.iter().map(|(_, trial, _)| asked(trial)).collect();
+    for ((fault, trial, host), asked) in hosts.into_iter().zip(counts) {
+        println!("{fault:?}: asked {asked} times in 4 s");
+        // What somebody else was faster with may be free with the next look, three times a second.
+        let (most, is_trouble) = match fault {
+            Leases::Refuse(Refusal { code: StatusCode::CONFLICT, .. }) => (60, 0),
+            Leases::Refuse(Refusal { retry_after: Some(_), .. }) => (5, 1),
+            _ => (16, 1),
+        };
+        assert!(asked <= most, "{asked} times with {fault:?}");
+        assert_eq!(times_said(&host, TROUBLE), is_trouble, "{fault:?}: {:?}", host.messages());
+        assert_eq!(times_said(&host, MENDED), 0, "{fault:?}: {:?}", host.messages());
+        assert_eq!(host.stdout(), [""; 0]);
+        trial.server.faults(|faults| faults.leases = None);
+        host.log("holding the lease");
+        if is_trouble > 0 {
+            host.log(MENDED);
+        }
+        trial.wait(&host);
+        trial.ends_well(host, 1, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_held_is_not_lost_for_as_long_as_an_overloaded_server_wants_to_be_left_alone() {
+    let mut trial = Trial::with(3).await;
+    let host = elect(&trial, "15s");
+    host.log("holding the lease");
+    let renewed = || trial.server.lease("oarlock").unwrap()["spec"]["renewTime"].clone();
+    trial.server.faults(|faults| faults.leases = Some(refusal(429, Some(60))));
+    host.log(TROUBLE);
+    trial.server.faults(|faults| faults.leases = None);
+    let (before, start) = (renewed(), Instant::now());
+    poll("another renewal", || (renewed() != before).then_some(()));
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?} after it", start.elapsed());
+    trial.change(1);
+    trial.wait(&host);
+    assert_eq!(times_said(&host, "not holding the lease any more"), 0, "{:?}", host.messages());
+    trial.ends_well(host, 1, 1);
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_ends_when_another_replica_has_its_object_changes_nothing() {
