@@ -142,7 +142,7 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     cluster.kill_api_server();
     cluster.start_api_server();
     way.mend();
-    host.log("too old resource version");
+    // Mostly by a version that is too old; by a new list at once if the first question gets lost on its way.
     host.line("version-0001 default/object-30 gone");
     changes.are_seen(&host).await;
 
@@ -154,7 +154,6 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
         changes.change(number).await;
     }
     way.mend();
-    host.log("has been set back");
     host.line("version-0001 default/object-399 gone");
     changes.are_seen(&host).await;
 
