@@ -101,10 +101,16 @@ impl Cache {
                 }
             }
             // A list may be of what was set back, but a watch does not go back: this was told out of turn.
-            Event::Apply(object) if self.has_newer(&object) => self.note(&object.resource_version),
+            Event::Apply(object) if self.is_overtaken(&object.key, &object.uid, &object.resource_version) => {
+                self.note(&object.resource_version);
+            }
             Event::Apply(object) => self.told(object, changed),
             Event::Delete { key, uid, version } => {
                 self.note(&version);
+                // It is the end of another object of that name, or of what has been selected again since.
+                if self.is_overtaken(&key, &uid, &version) || self.objects.get(&key).is_some_and(|had| had.uid != uid) {
+                    return;
+                }
                 match self.written.get(&key) {
                     // It is the end of what was before the version that was written.
                     Some(Written::Version(written)) if is_older(&version, written) => return,
@@ -149,10 +155,10 @@ impl Cache {
     }
 
     /// Whether a newer version of the same object is known, by numbers.
-    fn has_newer(&self, object: &Object) -> bool {
-        let known = self.objects.get(&object.key).filter(|known| known.uid == object.uid);
+    fn is_overtaken(&self, key: &ObjectKey, uid: &str, version: &str) -> bool {
+        let known = self.objects.get(key).filter(|known| *known.uid == *uid);
         known.is_some_and(|known| {
-            let versions = (known.resource_version.parse::<u64>(), object.resource_version.parse::<u64>());
+            let versions = (known.resource_version.parse::<u64>(), version.parse::<u64>());
             matches!(versions, (Ok(known), Ok(told)) if told < known)
         })
     }
@@ -359,6 +365,18 @@ mod tests {
         let set_back = vec![Event::Init, Event::InitApply(object("a", "other", "3")), Event::InitDone];
         assert_eq!(apply(&mut cache, set_back), ["a"]);
         assert_eq!(version(&cache), Some("3"));
+    }
+
+    #[test]
+    fn an_end_out_of_turn_takes_nothing_away() {
+        let mut cache = Cache::default();
+        let key = ObjectKey::new(Some("default"), "a");
+        apply(&mut cache, vec![Event::Apply(object("a", "new", "7"))]);
+        assert_eq!(apply(&mut cache, vec![delete(&key, "old", "6")]), [""; 0], "it is another object");
+        assert_eq!(apply(&mut cache, vec![delete(&key, "old", "x")]), [""; 0], "whatever its version");
+        assert_eq!(apply(&mut cache, vec![delete(&key, "new", "5")]), [""; 0], "it was not selected for a while");
+        assert_eq!(version(&cache), Some("7"));
+        assert_eq!(apply(&mut cache, vec![delete(&key, "new", "7")]), ["a"]);
     }
 
     #[test]

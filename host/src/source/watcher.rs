@@ -200,7 +200,10 @@ impl<'a> Watcher<'a> {
             match event {
                 Some(Ok(WatchEvent::Added(raw) | WatchEvent::Modified(raw))) => {
                     let version = raw.resource_version();
-                    self.object(raw).into_iter().for_each(|object| tell(Event::Apply(object)));
+                    // What comes again, or late, may be of an object that is gone by now.
+                    if !version.as_deref().is_some_and(|version| self.is_passed(version)) {
+                        self.object(raw).into_iter().for_each(|object| tell(Event::Apply(object)));
+                    }
                     self.move_to(version)?;
                 }
                 Some(Ok(WatchEvent::Deleted(raw))) => {
@@ -223,10 +226,19 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    /// Moves on, and never back.
     fn move_to(&mut self, version: Option<String>) -> Result<(), Broken> {
         let version = version.filter(|version| !version.is_empty()).ok_or(Broken::NoVersion)?;
-        self.position = Some(version);
+        if !self.is_passed(&version) {
+            self.position = Some(version);
+        }
         Ok(())
+    }
+
+    /// Whether the watch has told of all up to a later resource version. An equal one is not passed: where etcd has changed
+    /// many objects at once, all of them have it.
+    fn is_passed(&self, version: &str) -> bool {
+        self.position.as_ref().is_some_and(|position| is_older(version, position))
     }
 
     /// None: it is none, because it has no name. The log says so once.
@@ -245,12 +257,18 @@ impl<'a> Watcher<'a> {
         let params = ListParams { limit: Some(1), ..self.list_params() };
         self.heard.note(Instant::now());
         let newest = self.api.list_metadata(&params).await?.metadata.resource_version.unwrap_or_default();
-        Ok(matches!((newest.parse::<u64>(), version.parse::<u64>()), (Ok(newest), Ok(version)) if newest < version))
+        Ok(is_older(&newest, version))
     }
 
     fn list_params(&self) -> ListParams {
         ListParams { label_selector: self.labels.clone(), field_selector: self.fields.clone(), ..ListParams::default() }
     }
+}
+
+/// Whether the first resource version is older than the second. They are numbers that grow (KEP-5504); where they are not,
+/// it cannot be told.
+fn is_older(version: &str, than: &str) -> bool {
+    matches!((version.parse::<u64>(), than.parse::<u64>()), (Ok(version), Ok(than)) if version < than)
 }
 
 /// Whether the watch can go on from where it was: the API server is there, or was until a moment ago, and has not said
@@ -269,23 +287,29 @@ fn keeps_place(broken: &Broken) -> bool {
 mod tests {
     use std::convert::Infallible;
 
-    use http::{Request, Response};
+    use http::{Request, Response, Uri};
     use kube::Client;
     use kube::client::Body;
+    use serde_json::json;
 
     use super::*;
     use crate::object::Gvk;
 
     const LIST: &str =
         r#"{"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}"#;
-    const EVENT: &str = r#"{"type": "ADDED", "object": {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a", "resourceVersion": "2"}}}"#;
 
-    /// Of an API server whose watches tell of two objects and end.
-    fn watcher<'a>(kind: &'a Kind, heard: &'a Heard) -> Watcher<'a> {
-        let service = tower::service_fn(|request: Request<Body>| async move {
-            let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
-            let answer = if watch { format!("{EVENT}\n{EVENT}\n") } else { LIST.to_owned() };
-            Ok::<_, Infallible>(Response::new(Body::from(answer.into_bytes())))
+    fn config_maps() -> Kind {
+        Kind { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".into(), namespaced: true }
+    }
+
+    /// Of an API server whose answers are those.
+    fn watcher<'a, F>(kind: &'a Kind, heard: &'a Heard, answer: impl Fn(Uri) -> F + Send + 'static) -> Watcher<'a>
+    where
+        F: Future<Output = String> + Send + 'static,
+    {
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let answer = answer(request.into_parts().0.uri);
+            async move { Ok::<_, Infallible>(Response::new(Body::from(answer.await.into_bytes()))) }
         });
         Watcher {
             api: Api::all_with(Client::new(service, "default"), kind),
@@ -303,15 +327,52 @@ mod tests {
         }
     }
 
-    fn config_maps() -> Kind {
-        Kind { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".into(), namespaced: true }
+    /// An empty list, and then a watch of these events.
+    fn list_or(events: &str, uri: &Uri) -> std::future::Ready<String> {
+        let is_watch = uri.query().is_some_and(|query| query.contains("watch="));
+        std::future::ready(if is_watch { events } else { LIST }.to_owned())
+    }
+
+    /// A line of a watch, with the type first, as the API server writes it.
+    fn event(kind: &str, name: &str, version: &str) -> String {
+        let metadata = json!({"name": name, "resourceVersion": version});
+        let object = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata});
+        format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
+    }
+
+    #[tokio::test]
+    async fn what_is_told_out_of_turn_is_passed_over_and_moves_nothing_back() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let events = [
+            ("ADDED", "a", "5"),
+            ("DELETED", "a", "6"),
+            ("ADDED", "a", "5"),
+            ("MODIFIED", "b", "4"),
+            // Etcd has changed many objects at once.
+            ("DELETED", "c", "6"),
+            ("ADDED", "d", "6"),
+            ("BOOKMARK", "", "3"),
+        ];
+        let events: String = events.map(|(kind, name, version)| event(kind, name, version)).concat();
+        let mut watcher = watcher(&kind, &heard, move |uri| list_or(&events, &uri));
+        let mut told = Vec::new();
+        let mut tell = |event| match event {
+            Event::Apply(object) => told.push(format!("{} is there", object.key.name())),
+            Event::Delete { key, .. } => told.push(format!("{} is gone", key.name())),
+            Event::Init | Event::InitApply(_) | Event::InitDone => {}
+        };
+        let ended = watcher.run(Span::Forever, &mut tell).await;
+        assert!(matches!(ended, Err(Broken::Short)), "{ended:?}");
+        assert_eq!(told, ["a is there", "a is gone", "c is gone", "d is there"]);
+        assert_eq!(watcher.position.as_deref(), Some("6"));
     }
 
     #[tokio::test]
     async fn each_question_and_each_event_is_heard() {
         let (kind, heard, later) = (config_maps(), Heard::default(), Instant::now() + Duration::from_hours(1));
+        let events = event("ADDED", "a", "2") + &event("MODIFIED", "a", "3");
+        let mut watcher = watcher(&kind, &heard, move |uri| list_or(&events, &uri));
         let mut silences = Vec::new();
-        let mut watcher = watcher(&kind, &heard);
         let ended = watcher.run(Span::Forever, &mut |_| silences.push(heard.silence(later))).await;
         assert!(matches!(ended, Err(Broken::Short)), "{ended:?}");
         // The beginning of the list, its end, and two events.
@@ -322,7 +383,8 @@ mod tests {
     #[tokio::test]
     async fn what_has_gone_on_for_a_while_over_several_watches_was_well() {
         let (kind, heard) = (config_maps(), Heard::default());
-        let mut watcher = watcher(&kind, &heard);
+        let event = event("ADDED", "a", "2");
+        let mut watcher = watcher(&kind, &heard, move |uri| list_or(&event, &uri));
         watcher.run(Span::Forever, &mut |_| {}).await.unwrap_err();
         assert!(!watcher.was_well(), "it has ended at once");
         watcher.well_since = Instant::now().checked_sub(WELL);

@@ -111,6 +111,14 @@ async fn what_is_told_twice_or_out_of_turn_does_no_harm() {
         trial.change(round % 10);
     }
     trial.wait(&host);
+    // The end of one comes again after the next one of its name, and a change after the end, and nothing comes after that.
+    trial.delete(18);
+    trial.wait(&host);
+    trial.change(18);
+    trial.wait(&host);
+    trial.change(17);
+    trial.wait(&host);
+    trial.delete(17);
     trial.ends_well(host, 1, 1);
 }
 
