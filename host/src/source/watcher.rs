@@ -23,6 +23,9 @@ use crate::selector::Selection;
 /// How many objects a page of a list has at most; client-go's number.
 const PAGE: u32 = 500;
 
+/// How long a page is waited for. Then a smaller one is asked for: `/livez` gives up what nothing is heard of for longer.
+const PAGE_TIME: Duration = Duration::from_mins(2);
+
 /// How much longer than it was asked for a watch may be silent. Then its connection is taken for dead.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -75,6 +78,10 @@ pub(super) struct Watcher<'a> {
     heard: &'a Heard,
     /// How long a watch goes on.
     timeout: Duration,
+    /// How many objects the next page of a list has at most.
+    page: u32,
+    /// How long a page is waited for.
+    page_time: Duration,
     /// The resource version that the next watch begins from. None: a list comes first.
     position: Option<String>,
     /// The last watch did not end by its time, so that the API server may not be what it was.
@@ -101,6 +108,8 @@ impl<'a> Watcher<'a> {
             fields: (!selection.fields.selects_all()).then(|| selection.fields.to_string()),
             heard,
             timeout: cluster.timeout,
+            page: PAGE,
+            page_time: PAGE_TIME,
             position: None,
             in_doubt: false,
             failing: false,
@@ -153,11 +162,22 @@ impl<'a> Watcher<'a> {
     /// from the first one, and so tells of what has changed on the pages before.
     async fn list(&mut self, tell: &mut impl FnMut(Event)) -> Result<String, Broken> {
         tell(Event::Init);
-        let mut params = ListParams { limit: Some(PAGE), ..self.list_params() };
+        let mut params = self.list_params();
         let mut version = None;
         loop {
-            self.heard.note(Instant::now());
-            let page = self.api.list(&params).await?;
+            let asked = Instant::now();
+            self.heard.note(asked);
+            params.limit = Some(self.page);
+            let Ok(page) = tokio::time::timeout(self.page_time, self.api.list(&params)).await else {
+                let (kind, size, time) = (self.kind, self.page, humantime::format_duration(self.page_time));
+                self.page = (size / 2).max(1);
+                tracing::warn!("{} did not send {size} {kind} within {time}: asking for {}", self.url, self.page);
+                continue;
+            };
+            let page = page?;
+            if asked.elapsed() * 4 < self.page_time {
+                self.page = (self.page * 2).min(PAGE);
+            }
             version = version.or(page.metadata.resource_version.filter(|version| !version.is_empty()));
             for raw in page.items {
                 self.object(raw).into_iter().for_each(|object| tell(Event::InitApply(object)));
@@ -319,6 +339,8 @@ mod tests {
             fields: None,
             heard,
             timeout: Duration::from_mins(1),
+            page: PAGE,
+            page_time: Duration::from_secs(2),
             position: None,
             in_doubt: false,
             failing: false,
@@ -365,6 +387,22 @@ mod tests {
         assert!(matches!(ended, Err(Broken::Short)), "{ended:?}");
         assert_eq!(told, ["a is there", "a is gone", "c is gone", "d is there"]);
         assert_eq!(watcher.position.as_deref(), Some("6"));
+    }
+
+    #[tokio::test]
+    async fn objects_that_are_too_many_to_come_in_time_are_asked_for_in_smaller_pages() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let mut watcher = watcher(&kind, &heard, move |uri| {
+            let limit = uri.query().and_then(|query| query.split_once("limit=")?.1.parse::<u32>().ok()).unwrap();
+            sender.send(limit).unwrap();
+            async move { if limit > 100 { std::future::pending().await } else { LIST.to_owned() } }
+        });
+        let mut tell = |_| {};
+        tokio::time::timeout(Duration::from_mins(1), watcher.run(Span::Once, &mut tell)).await.unwrap().unwrap();
+        let limits: Vec<_> = std::iter::from_fn(|| asked.try_recv().ok()).collect();
+        assert_eq!(limits, [500, 250, 125, 62]);
+        assert_eq!(watcher.page, 124, "it was fast");
     }
 
     #[tokio::test]
