@@ -69,6 +69,8 @@ pub(crate) struct Faults {
     pub(crate) refuse: Option<Refusal>,
     /// Every patch of an object is refused, with these.
     pub(crate) refuse_patches: Option<Refusal>,
+    /// So many of the next patches of an object are never answered.
+    pub(crate) silent_patches: usize,
     /// What happens to everything that is asked of Leases.
     pub(crate) leases: Option<Leases>,
     /// Every watch ends like that, when it has told what there is to tell.
@@ -324,6 +326,10 @@ impl Shared {
         }
         if let (Asked::Patch, Some(refusal)) = (asked, store.faults.refuse_patches) {
             return Some(refusal.response());
+        }
+        if asked == Asked::Patch && store.faults.silent_patches > 0 {
+            store.faults.silent_patches -= 1;
+            return None;
         }
         match (asked, store.faults.leases) {
             (Asked::Lease, Some(Leases::Silent)) => return None,
