@@ -16,7 +16,7 @@ struct Way<'a> {
     lists: &'a [(&'a str, u32)],
 }
 
-const WAYS: [Way; 6] = [
+const WAYS: [Way; 7] = [
     Way {
         bytes: &[],
         fate: "call: action 1 that the plugin answered is wrong",
@@ -38,6 +38,8 @@ const WAYS: [Way; 6] = [
             ("call: name of a merge patch", 8328),
             ("call: body of a merge patch", 8336),
             ("call: api-version of a JSON patch", 8352),
+            ("call: kind of a JSON patch", 8360),
+            ("call: namespace of a JSON patch", 8372),
             ("call: name of a JSON patch", 8380),
             ("call: body of a JSON patch", 8388),
             ("call: api-version of a deletion", 8404),
@@ -92,6 +94,12 @@ const WAYS: [Way; 6] = [
         ],
         lists: &[],
     },
+    Way {
+        bytes: &[(14592, r"\03")],
+        fate: "call: action 1 that the plugin answered is wrong",
+        texts: &[("call: message of the log", 14464)],
+        lists: &[],
+    },
 ];
 
 /// 4 bytes that are not UTF-8, at 1344; and what is beyond all memory.
@@ -104,15 +112,15 @@ const UNALIGNED: &str = r"\01\0c\00\00\01\00\00\00";
 fn whatever_text_or_list_a_guest_hands_over_is_one_or_its_call_fails() {
     let place = Workplace::new();
     let mut expected = Vec::new();
-    let mut guest = |bytes: Bytes, fate: String| {
+    let mut guest = |what: &'static str, bytes: Bytes, fate: String| {
         let data = bytes.iter().map(|(address, bytes)| format!("(data (i32.const {address}) \"{bytes}\")\n"));
         let data = data.collect::<Vec<_>>().concat();
         let name = format!("guest-{}", expected.len());
         place.plugin(&name, &plugins::reconciler(plugins::hostile_guest("everything", &data), "0.1.0"));
-        expected.push((name, fate));
+        expected.push((name, what, fate));
     };
     for Way { bytes, fate, texts, lists } in WAYS {
-        guest(bytes, fate.to_owned());
+        guest("nothing", bytes, fate.to_owned());
         let breaks = |list: &'static [(&str, u32)], with, why: &'static str| {
             list.iter().map(move |(what, address)| (*what, *address, with, why))
         };
@@ -122,16 +130,17 @@ fn whatever_text_or_list_a_guest_hands_over_is_one_or_its_call_fails() {
             .chain(breaks(lists, UNALIGNED, "list pointer is not aligned"));
         for (what, address, with, why) in all {
             let (when, _) = what.split_once(": ").unwrap();
-            guest(&[bytes, &[(address, with)]].concat(), format!("{when}: it trapped: {why}"));
+            guest(what, &[bytes, &[(address, with)]].concat(), format!("{when}: it trapped: {why}"));
         }
     }
     place.object(&replica_set("a", &["main"]));
     let finished = place.run_once(&[]);
     let wrong: Vec<_> = expected
         .iter()
-        .filter_map(|(name, expected)| {
+        .filter_map(|(name, what, expected)| {
             let fate = fate(&finished, name);
-            (!matches!(&*fate, [fate] if fate.starts_with(expected))).then(|| format!("{fate:?}, and not {expected:?}"))
+            (!matches!(&*fate, [fate] if fate.starts_with(expected)))
+                .then(|| format!("{what} broken: {fate:?}, and not {expected:?}"))
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

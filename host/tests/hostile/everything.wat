@@ -1,5 +1,6 @@
 ;;! call: action 1 that the plugin answered is wrong
 ;; Hands over a text or a list wherever there can be one. `tests/fast/handed_over.rs` breaks them one by one.
+(import "oarlock:plugin/log@0.1.0" "log" (func $log (param i32 i32 i32)))
 (import "oarlock:plugin/cluster@0.1.0" "get" (func $get (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
 (import "oarlock:plugin/cluster@0.1.0" "list"
   (func $list (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
@@ -30,11 +31,13 @@
 (data (i32.const 8452) "\05\00\00\00" "\30\05\00\00\01\00\00\00" "\30\05\00\00\01\00\00\00")
 (data (i32.const 12288) "\34\05\00\00\02\00\00\00")
 
-;; What it reads where 14592 is 1, by name, from 14336 on; and where it is 2, by selectors, from 14400 on.
+;; What it reads where 14592 is 1, by name, from 14336 on; where it is 2, by selectors, from 14400 on. Where it is 3, it
+;; logs what 14464 says.
 (data (i32.const 14336) "\00\05\00\00\02\00\00\00" "\04\05\00\00\09\00\00\00" "\01\00\00\00" "\10\05\00\00\07\00\00\00"
   "\30\05\00\00\01\00\00\00")
 (data (i32.const 14400) "\00\05\00\00\02\00\00\00" "\04\05\00\00\09\00\00\00" "\01\00\00\00" "\10\05\00\00\07\00\00\00"
   "\01\00\00\00" "\18\05\00\00\05\00\00\00" "\01\00\00\00" "\20\05\00\00\0f\00\00\00")
+(data (i32.const 14464) "\30\05\00\00\01\00\00\00")
 (func (export "reconcile") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
   (if (i32.eq (i32.load (i32.const 14592)) (i32.const 1))
     (then (call $get
@@ -51,4 +54,6 @@
       (i32.load (i32.const 14428)) (i32.load (i32.const 14432)) (i32.load (i32.const 14436))
       (i32.load (i32.const 14440)) (i32.load (i32.const 14444)) (i32.load (i32.const 14448))
       (i32.const 14600))))
+  (if (i32.eq (i32.load (i32.const 14592)) (i32.const 3))
+    (then (call $log (i32.const 1) (i32.load (i32.const 14464)) (i32.load (i32.const 14468)))))
   (i32.const 4096))

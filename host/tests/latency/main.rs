@@ -21,7 +21,7 @@ const OBJECTS: usize = 4;
 /// What a host needs for itself, in MiB.
 const HOST: u64 = 100;
 
-/// All but the longest interval of the next ones.
+/// The second longest of the next intervals.
 fn interval(host: &Host) -> Duration {
     const BEGINS: &str = "begins default/good";
     let before = host.logged(BEGINS).len();
@@ -78,7 +78,12 @@ fn a_plugin_is_called_in_time_beside_each_hostile_one_and_the_host_keeps_its_mem
         place.plugin("good", &plugins::probe(1));
         place.plugin("bad", &plugins::probe(2));
         place.object(&probe("good", "requeue"));
-        let host = place.run(&["--call-cpu", "200ms", "--debounce", "10ms", "--admin", "127.0.0.1:0"]);
+        let mut command = Host::command(&place.plugins);
+        command.arg("--manifests").arg(&place.manifests);
+        command.args(["--call-cpu", "200ms", "--debounce", "10ms", "--admin", "127.0.0.1:0"]);
+        // On one thread, so that nobody is called in time only because another one is free.
+        command.env("TOKIO_WORKER_THREADS", "1");
+        let host = Host::spawn(command);
         let admin = host.log("serving /livez")["address"].as_str().unwrap().to_owned();
         let alone = interval(&host);
         let mut windows = thread::scope(|scope| {
@@ -99,7 +104,7 @@ fn a_plugin_is_called_in_time_beside_each_hostile_one_and_the_host_keeps_its_mem
         assert!(windows.iter().all(|(_, calls)| *calls > 0), "{mode}: it was not called all the time: {windows:?}");
         windows.sort();
         let (beside, _) = windows[1];
-        assert!(beside < alone * 2, "{mode}: called every {alone:?} alone, and every {beside:?} beside it");
+        assert!(beside < alone * 3, "{mode}: called every {alone:?} alone, and every {beside:?} beside it");
         assert!(peak < memory + HOST, "{mode}: {peak} MiB");
         host.signal("KILL");
     }
