@@ -1,6 +1,7 @@
 //! etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, with the defaults of a real cluster for admission and
 //! authorization.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -157,6 +158,20 @@ impl ControlPlane {
                 panic!("the API server is not ready: {error}\n{log}");
             }
             sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Adds how often the API server has answered lists and watches of ReplicaSets, which is what hosts ask for, since it
+    /// was started.
+    pub(crate) fn count_requests(&self, counts: &mut BTreeMap<String, u64>) {
+        let metrics = self.kubectl(["get", "--raw", "/metrics"]);
+        for line in metrics.lines().filter(|line| line.starts_with("apiserver_request_total{")) {
+            let label = |name: &str| Some(line.split_once(&format!("{name}=\""))?.1.split_once('"')?.0);
+            let (Some("replicasets"), Some(verb @ ("LIST" | "WATCH"))) = (label("resource"), label("verb")) else {
+                continue;
+            };
+            let count = line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+            *counts.entry(verb.to_owned()).or_default() += count;
         }
     }
 

@@ -14,6 +14,15 @@ use crate::support::host::{Host, Workplace};
 use crate::support::{plugins, probe, wait_until_seen};
 use crate::watching::{WIDGETS, define_widgets, make_widget};
 
+/// How often a test may have the API server list, and watch.
+const MOST_ASKED: u64 = 40;
+
+/// How often a host may try in vain.
+const MOST_TRIES: usize = 30;
+
+/// A host has about 100 MiB in a debug build.
+const MOST_MEMORY_MIB: u64 = 300;
+
 /// Somebody who changes objects, whatever happens to the control plane.
 struct Changes {
     api: Api<ReplicaSet>,
@@ -70,6 +79,18 @@ fn name(number: usize) -> String {
     format!("object-{number}")
 }
 
+/// What the API server was asked for, by the test as well, and what the host has taken, are within reason.
+fn ends_well(host: Host, asked: &BTreeMap<String, u64>) {
+    let memory = host.peak_memory_mib();
+    // An API server that is away cannot count.
+    let tries = host.messages().iter().filter(|message| message.contains("trying again")).count();
+    println!("asked for {asked:?}; {tries} tries that failed; {memory} MiB at most");
+    assert!(asked.values().all(|count| *count <= MOST_ASKED), "{asked:?}");
+    assert!(tries <= MOST_TRIES, "{tries} tries");
+    assert!(memory < MOST_MEMORY_MIB, "{memory} MiB");
+    host.stop();
+}
+
 fn place() -> Workplace {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
@@ -86,12 +107,14 @@ async fn what_changes_while_the_api_server_and_etcd_are_killed_is_seen_in_the_en
     }
     let host = cluster.host(&place.plugins, &[]);
     changes.are_seen(&host).await;
+    let mut asked = BTreeMap::new();
     for round in 0..4 {
         let before = changes.counter;
         let killing = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             tokio::task::block_in_place(|| {
                 if round % 2 == 0 {
+                    cluster.count_requests(&mut asked);
                     cluster.kill_api_server();
                     cluster.start_api_server();
                 } else {
@@ -113,7 +136,8 @@ async fn what_changes_while_the_api_server_and_etcd_are_killed_is_seen_in_the_en
         changes.are_seen(&host).await;
         println!("round {round}: all is seen {:.1} s after the last change", start.elapsed().as_secs_f64());
     }
-    host.stop();
+    cluster.count_requests(&mut asked);
+    ends_well(host, &asked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,6 +163,8 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     }
     changes.delete(30).await;
     cluster.compact();
+    let mut asked = BTreeMap::new();
+    cluster.count_requests(&mut asked);
     cluster.kill_api_server();
     cluster.start_api_server();
     way.mend();
@@ -149,6 +175,7 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     // Where the way is cut, nothing tells that the end of the connection is the end of that history.
     changes.are_watched(&host).await;
     way.cut();
+    cluster.count_requests(&mut asked);
     cluster.begin_anew();
     for number in 5..10 {
         changes.change(number).await;
@@ -158,6 +185,7 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     changes.are_seen(&host).await;
 
     // Seen from near, it was gone for a while, and may have any resource version by then.
+    cluster.count_requests(&mut asked);
     cluster.begin_anew();
     cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "more"}}));
     for number in 8..12 {
@@ -165,7 +193,8 @@ async fn what_has_happened_before_a_compaction_or_in_another_history_is_seen_in_
     }
     host.line("version-0001 default/object-5 gone");
     changes.are_seen(&host).await;
-    host.stop();
+    cluster.count_requests(&mut asked);
+    ends_well(host, &asked);
 }
 
 /// An API server that begins may not know of their kinds yet.

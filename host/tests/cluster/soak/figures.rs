@@ -1,6 +1,5 @@
 //! What is measured, and what is said of it.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How much the memory may have grown from the end of the warm-up to the end, as a part of its mean: by a straight line
@@ -68,18 +67,6 @@ pub(super) fn median_and_max(times: &[Duration]) -> String {
     match times.last() {
         Some(max) => format!("{:.1} s, {max:.1} s", times[times.len() / 2]),
         None => "none".to_owned(),
-    }
-}
-
-/// How often an API server was asked to list and to watch ReplicaSets, which is what the host asks for, by what it counts.
-pub(super) fn count_requests(metrics: &str, counts: &mut BTreeMap<String, u64>) {
-    for line in metrics.lines().filter(|line| line.starts_with("apiserver_request_total{")) {
-        let label = |name: &str| Some(line.split_once(&format!("{name}=\""))?.1.split_once('"')?.0);
-        let (Some("replicasets"), Some(verb @ ("LIST" | "WATCH"))) = (label("resource"), label("verb")) else {
-            continue;
-        };
-        let count = line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
-        *counts.entry(verb.to_owned()).or_default() += count;
     }
 }
 

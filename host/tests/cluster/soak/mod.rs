@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::control_plane::ControlPlane;
 use crate::support::host::{Host, Workplace};
 use crate::support::{plugins, probe, write_whole};
-use figures::{EVERY, MAX_GROWTH, Memory, count_requests, median_and_max};
+use figures::{EVERY, MAX_GROWTH, Memory, median_and_max};
 use host::{Soaked, State, get, memory};
 
 const OBJECTS: usize = 5_000;
@@ -97,7 +97,7 @@ async fn an_hour_of_everything_at_once_loses_nothing_and_leaves_the_host_as_big_
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let calm = calm.elapsed();
-    count_requests(&cluster.kubectl(["get", "--raw", "/metrics"]), &mut requests);
+    cluster.count_requests(&mut requests);
     let calls = host.seen.lock().unwrap().calls;
     let (memory, ill) = measuring.join().unwrap();
     let summary = host.stop();
@@ -210,7 +210,7 @@ async fn kill_and_see(
     shared: &Shared,
     requests: &mut BTreeMap<String, u64>,
 ) -> Duration {
-    count_requests(&cluster.kubectl(["get", "--raw", "/metrics"]), requests);
+    cluster.count_requests(requests);
     tokio::task::block_in_place(|| {
         cluster.kill_api_server();
         cluster.start_api_server();
