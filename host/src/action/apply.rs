@@ -26,6 +26,9 @@ use crate::text;
 /// How long a step may take. The API server gives webhooks less, and answers by then.
 pub const STEP_TIME: Duration = Duration::from_secs(30);
 
+/// Why nothing is changed on behalf of an object.
+const ANOTHERS: &str = "the object is another replica's by now, which reconciles it";
+
 /// Does what plugins ask for.
 pub struct Applier {
     source: Source,
@@ -140,7 +143,7 @@ impl Applier {
     /// Does a step for as long as the object that it is done for is this replica's.
     async fn step_in_time(&self, behalf: Behalf<'_>, step: &Step, changes: &mut Changes) -> Result<(), Trouble> {
         let Some(pass) = self.shards.enter(behalf.target) else {
-            return Err("the object is another replica's by now, which reconciles it".to_owned().into());
+            return Err(ANOTHERS.to_owned().into());
         };
         let time = pass.left().map_or(STEP_TIME, |left| left.min(STEP_TIME));
         behalf.pulse.begin(behalf.target, "a change", time, Instant::now());
@@ -174,6 +177,10 @@ impl Applier {
                     let (before, after) = cluster.try_out(author, &kind, about, step).await?;
                     self.show(behalf, about, before.as_deref(), after.as_deref()).await;
                     return Ok(());
+                }
+                // The process may have been stopped since, for longer than the time that there was.
+                if !self.shards.holds(behalf.target) {
+                    return Err(ANOTHERS.to_owned().into());
                 }
                 cluster.carry_out(author, &kind, about, step).await?.into_iter().collect()
             }
