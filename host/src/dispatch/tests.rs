@@ -265,8 +265,8 @@ fn a_change_to_a_child_wakes_its_owner_with_or_without_a_namespace_and_nobody_el
     }
 }
 
-fn deletion(name: &str) -> Event {
-    let Object { key, uid, resource_version, .. } = object(name, 2);
+fn deletion(name: &str, version: u32) -> Event {
+    let Object { key, uid, resource_version, .. } = object(name, version);
     Event::Delete { key, uid, version: resource_version }
 }
 
@@ -316,21 +316,21 @@ fn what_goes_away_while_nobody_has_its_shard_is_told_by_who_has_it_next_and_once
     replica.bench.list(&pods.gvk, &["a", "b", "c", "stays"]);
     replica.gain();
     assert_eq!(replica.called(&controller).len(), 4);
-    let deleted = |name| replica.bench.tell(&pods.gvk, || deletion(name));
+    let deleted = |name, version| replica.bench.tell(&pods.gvk, || deletion(name, version));
 
-    deleted("a");
+    deleted("a", 2);
     replica.lose();
     assert_eq!(replica.called(&controller), []);
-    deleted("b");
+    deleted("b", 2);
     // Again there, it is no more gone than any other.
-    deleted("c");
+    deleted("c", 2);
     replica.bench.tell(&pods.gvk, || Event::Apply(object("c", 3)));
     replica.gain();
     let expected = [("a", false), ("b", false), ("c", true), ("stays", true)];
     assert_eq!(replica.called(&controller), called_for(&expected));
 
     // Its time may also pass before it is given up.
-    deleted("c");
+    deleted("c", 4);
     replica.shards.hold(0, Instant::now());
     assert_eq!(replica.called(&controller), []);
     replica.gain();
@@ -346,10 +346,10 @@ fn what_went_away_while_somebody_else_had_its_shard_is_told_there() {
     let pods = watch("Pod", None, "");
     let controller = replica.bench.put_in_force(plugin(1, vec![pods.clone()], None));
     replica.bench.list(&pods.gvk, &["before", "after"]);
-    let deleted = |name| replica.bench.tell(&pods.gvk, || deletion(name));
-    deleted("before");
+    let deleted = |name, version| replica.bench.tell(&pods.gvk, || deletion(name, version));
+    deleted("before", 2);
     let by = Instant::now();
-    deleted("after");
+    deleted("after", 2);
     replica.bench.dispatch.leave_gone(&[1].into(), by);
     replica.bench.dispatch.leave_gone(&[0].into(), by);
     replica.gain();
