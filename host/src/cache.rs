@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::object::{Object, ObjectKey};
+use crate::object::{Object, ObjectKey, is_surely_older};
 
 /// What a source tells, in the vocabulary of kube's watcher.
 #[derive(Debug)]
@@ -157,10 +157,7 @@ impl Cache {
     /// Whether a newer version of the same object is known, by numbers.
     fn is_overtaken(&self, key: &ObjectKey, uid: &str, version: &str) -> bool {
         let known = self.objects.get(key).filter(|known| *known.uid == *uid);
-        known.is_some_and(|known| {
-            let versions = (known.resource_version.parse::<u64>(), version.parse::<u64>());
-            matches!(versions, (Ok(known), Ok(told)) if told < known)
-        })
+        known.is_some_and(|known| is_surely_older(version, &known.resource_version))
     }
 
     fn note(&mut self, version: &str) {

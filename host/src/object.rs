@@ -192,6 +192,12 @@ impl Object {
     }
 }
 
+/// Whether the first resource version is older than the second. They are numbers that grow (KEP-5504); where they are not,
+/// it cannot be told.
+pub fn is_surely_older(version: &str, than: &str) -> bool {
+    matches!((version.parse::<u64>(), than.parse::<u64>()), (Ok(version), Ok(than)) if version < than)
+}
+
 /// An object as it comes from the API server, in a form that kube's watcher can carry.
 ///
 /// Deserializing it finds the metadata and copies the rest as it stands: no tree and no typed struct is made of it. It

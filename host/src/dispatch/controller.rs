@@ -42,7 +42,7 @@ pub struct Controller {
     /// What it keeps changing.
     pub hot_loops: Mutex<HotLoops<ObjectRef>>,
     /// What it has written.
-    pub quota: Mutex<Quota>,
+    quota: Mutex<Quota>,
     /// What was gone when its shard was not held by this replica, and since when.
     pub(super) gone: Mutex<HashMap<ObjectRef, Instant>>,
     /// There may be something in the queue. One worker takes it, and has another one look out for what else there is or
@@ -112,6 +112,11 @@ impl Controller {
             woken: Notify::new(),
             resized: Notify::new(),
         }
+    }
+
+    /// What it has written.
+    pub fn quota(&self) -> MutexGuard<'_, Quota> {
+        lock(&self.quota)
     }
 
     /// How many calls at a time the operator wants.

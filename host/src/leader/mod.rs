@@ -130,6 +130,7 @@ impl Leader {
         self.tell();
         troubles.extend(self.write(moves, self.election.times().poll()).await);
         self.tell();
+        self.leave_gone();
         self.note(troubles);
         self.stand();
     }
@@ -178,11 +179,15 @@ impl Leader {
             }
             self.told.insert(shard);
         }
-        // Who dies may not have told of what went away as its Lease ran out.
+        self.metrics.leading(&self.leases.path(&LeaseName::Shard { number: 0, of: 1 }), self.told.len());
+    }
+
+    /// Leaves what is gone to those who hold its shards. Who dies may not have told of what went away as its Lease ran out.
+    fn leave_gone(&self) {
+        let now = Instant::now();
         if let Some(by) = now.checked_sub(2 * self.election.times().lease) {
             self.dispatch.leave_gone(&self.election.held_by_others(now).collect(), by);
         }
-        self.metrics.leading(&self.leases.path(&LeaseName::Shard { number: 0, of: 1 }), self.told.len());
     }
 
     /// Says to people how the replica stands.

@@ -17,7 +17,7 @@ use super::Span;
 use crate::cache::Event;
 use crate::cluster::Cluster;
 use crate::health::Heard;
-use crate::object::{Kind, Object, RawObject};
+use crate::object::{Kind, Object, RawObject, is_surely_older};
 use crate::selector::Selection;
 
 /// How many objects a page of a list has at most; client-go's number.
@@ -258,7 +258,7 @@ impl<'a> Watcher<'a> {
     /// Whether the watch has told of all up to a later resource version. An equal one is not passed: where etcd has changed
     /// many objects at once, all of them have it.
     fn is_passed(&self, version: &str) -> bool {
-        self.position.as_ref().is_some_and(|position| is_older(version, position))
+        self.position.as_ref().is_some_and(|position| is_surely_older(version, position))
     }
 
     /// None: it is none, because it has no name. The log says so once.
@@ -277,18 +277,12 @@ impl<'a> Watcher<'a> {
         let params = ListParams { limit: Some(1), ..self.list_params() };
         self.heard.note(Instant::now());
         let newest = self.api.list_metadata(&params).await?.metadata.resource_version.unwrap_or_default();
-        Ok(is_older(&newest, version))
+        Ok(is_surely_older(&newest, version))
     }
 
     fn list_params(&self) -> ListParams {
         ListParams { label_selector: self.labels.clone(), field_selector: self.fields.clone(), ..ListParams::default() }
     }
-}
-
-/// Whether the first resource version is older than the second. They are numbers that grow (KEP-5504); where they are not,
-/// it cannot be told.
-fn is_older(version: &str, than: &str) -> bool {
-    matches!((version.parse::<u64>(), than.parse::<u64>()), (Ok(version), Ok(than)) if version < than)
 }
 
 /// Whether the watch can go on from where it was: the API server is there, or was until a moment ago, and has not said

@@ -233,12 +233,11 @@ impl Workshop {
         });
         let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
-        let quota = || controller.quota.lock().unwrap_or_else(PoisonError::into_inner);
-        let may_write = quota().left(plugin.limits.writing, Instant::now());
+        let may_write = controller.quota().left(plugin.limits.writing, Instant::now());
         pulse.begin(target, "the call", plugin.limits.wall, Instant::now());
         let Answer { result, stdout, stderr, written, dropped } = caller.reconcile(&plugin, request, may_write).await;
         pulse.begin(target, "what it printed", STEP_TIME, Instant::now());
-        if let Some(dropped) = quota().spend(written, dropped, Instant::now()) {
+        if let Some(dropped) = controller.quota().spend(written, dropped, Instant::now()) {
             tracing::warn!(
                 plugin = &*plugin.name,
                 "it writes too much: {dropped} bytes are left out, of the call for {target} and others before it since this \
@@ -284,10 +283,11 @@ impl Workshop {
         let steps = draft.place(&plugin.name, target, object.as_deref(), &owned, &kinds)?;
         ask.check(&steps)?;
         if matches!(self.source, Source::Cluster(_)) {
-            let quota = || controller.quota.lock().unwrap_or_else(PoisonError::into_inner);
-            let wait = quota().wait(steps.len(), plugin.limits.writes, Instant::now());
-            work.pulse.begin(target, "its turn to change something", wait, Instant::now());
-            tokio::time::sleep(wait).await;
+            let wait = controller.quota().wait(steps.len(), plugin.limits.writes, Instant::now());
+            if !wait.is_zero() {
+                work.pulse.begin(target, "its turn to change something", wait, Instant::now());
+                tokio::time::sleep(wait).await;
+            }
         }
         Ok(self.applier.carry_out(behalf(plugin, work), &steps).await?)
     }
