@@ -5,13 +5,13 @@
 
 mod parse;
 pub(crate) mod values;
-mod yaml;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::object::Gvk;
 use crate::selector::Selection;
+use crate::yaml::{YamlError, scalar};
 
 /// What a plugin may do, how often and with what. The default one grants nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,17 +138,9 @@ pub enum Namespaces {
     All,
 }
 
-/// A text that is no grant.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {reason}")]
-pub struct GrantError {
-    line: usize,
-    reason: String,
-}
-
 impl Grant {
     /// The grant that a file of this text is; one without anything in it grants nothing.
-    pub fn parse(text: &str) -> Result<Self, GrantError> {
+    pub fn parse(text: &str) -> Result<Self, YamlError> {
         parse::grant(text)
     }
 
@@ -299,27 +291,6 @@ impl Namespaces {
             Self::OfTarget => home == Some(namespace),
         }
     }
-}
-
-impl GrantError {
-    fn new(line: usize, reason: impl Into<String>) -> Self {
-        Self { line, reason: reason.into() }
-    }
-
-    /// The line that is wrong, counted from 1.
-    pub fn line(&self) -> usize {
-        self.line
-    }
-}
-
-/// The text as YAML reads it back within a flow, whoever wrote it.
-fn scalar(text: &str) -> String {
-    const NOT_TEXTS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "./-".contains(c))
-        && !NOT_TEXTS.contains(&&*text.to_ascii_lowercase());
-    // A text of JSON is one of YAML.
-    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
 #[cfg(test)]

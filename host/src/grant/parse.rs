@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use super::values::{api_version, bytes, kind, namespace, parsed, positive_duration, resync, service_account};
-use super::yaml::{Key, Node, Value};
-use super::{Grant, GrantError, Isolation, LimitOverrides, Mode, Namespaces, Rule, Verb};
-use crate::nearest::nearest;
+use super::{Grant, Isolation, LimitOverrides, Mode, Namespaces, Rule, Verb};
 use crate::object::Gvk;
 use crate::selector::Selection;
+use crate::yaml::{Key, Node, Value, YamlError, unknown};
 
-type Result<T, E = GrantError> = std::result::Result<T, E>;
+type Result<T, E = YamlError> = std::result::Result<T, E>;
 
 const MOST_CALLS: usize = 1000;
 const MOST_ACTIONS: usize = 1_000_000;
@@ -89,18 +88,6 @@ fn rule(node: Node) -> Result<Rule> {
 }
 
 impl Node {
-    fn is_null(&self) -> bool {
-        matches!(self.value, Value::Null)
-    }
-
-    fn fields(self, of: &str) -> Result<Vec<(Key, Self)>> {
-        let found = self.type_name();
-        match self.value {
-            Value::Object(fields) => Ok(fields),
-            _ => Err(GrantError::new(self.line, format!("expected the fields of {of}, found {found}"))),
-        }
-    }
-
     fn list(self, key: &Key) -> Result<Vec<Self>> {
         match self.value {
             Value::List(items) => Ok(items),
@@ -113,7 +100,7 @@ impl Node {
         let line = self.line;
         let items = self.list(key)?;
         if items.is_empty() {
-            return Err(GrantError::new(line, format!("`{}` is empty: expected at least one", key.name)));
+            return Err(YamlError::new(line, format!("`{}` is empty: expected at least one", key.name)));
         }
         items.into_iter().map(|item| read(item, key)).collect()
     }
@@ -122,7 +109,7 @@ impl Node {
     fn read<T>(self, key: &Key, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T> {
         match &self.value {
             Value::Text(text) => {
-                read(text).map_err(|reason| GrantError::new(self.line, format!("`{}`: {reason}", key.name)))
+                read(text).map_err(|reason| YamlError::new(self.line, format!("`{}`: {reason}", key.name)))
             }
             Value::Number(_) => Err(self.is_no(key, "a text (in quotes, if this number is meant)")),
             _ => Err(self.is_no(key, "a text")),
@@ -158,7 +145,7 @@ impl Node {
         let found = number.as_u64().and_then(|number| usize::try_from(number).ok());
         found
             .filter(|found| (1..=most).contains(found))
-            .ok_or_else(|| GrantError::new(self.line, format!("`{}`: expected {expected}, found {number}", key.name)))
+            .ok_or_else(|| YamlError::new(self.line, format!("`{}`: expected {expected}, found {number}", key.name)))
     }
 
     fn limits(self, key: &Key) -> Result<LimitOverrides> {
@@ -213,28 +200,15 @@ impl Node {
             [all] if all == "*" => Ok(Namespaces::All),
             names if names.iter().any(|name| name == "*") => {
                 let reason = "`namespaces`: `*` means all of them and stands alone: leave it or the others out";
-                Err(GrantError::new(line, reason))
+                Err(YamlError::new(line, reason))
             }
             _ => Ok(Namespaces::Named(names)),
         }
     }
-
-    fn is_no(&self, key: &Key, expected: &str) -> GrantError {
-        GrantError::new(self.line, format!("`{}`: expected {expected}, found {}", key.name, self.type_name()))
-    }
 }
 
-fn lacks(line: usize, what: &str, field: &str) -> GrantError {
-    GrantError::new(line, format!("this {what} has no `{field}`"))
-}
-
-/// A word where only these are understood.
-fn unknown(what: &str, word: &str, line: usize, expected: &[&str]) -> GrantError {
-    let hint = match nearest(word, expected.iter().copied()) {
-        Some(right) => format!("did you mean `{right}`?"),
-        None => format!("expected one of `{}`", expected.join("`, `")),
-    };
-    GrantError::new(line, format!("unknown {what} `{word}`; {hint}"))
+fn lacks(line: usize, what: &str, field: &str) -> YamlError {
+    YamlError::new(line, format!("this {what} has no `{field}`"))
 }
 
 #[cfg(test)]

@@ -6,18 +6,41 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 use serde_saphyr::{Error, Location, MergeKeyPolicy, MessageFormatter as _, Spanned, UserMessageFormatter};
 
-use super::GrantError;
+use crate::nearest::nearest;
+
+/// A text that does not say what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct YamlError {
+    line: usize,
+    reason: String,
+}
+
+impl YamlError {
+    /// Of that line, counted from 1.
+    pub fn new(line: usize, reason: impl Into<String>) -> Self {
+        Self { line, reason: reason.into() }
+    }
+
+    /// The line that is wrong, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+}
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
+pub struct Node {
     /// Counted from 1.
-    pub(super) line: usize,
-    pub(super) value: Value,
+    pub line: usize,
+    /// What stands there.
+    pub value: Value,
 }
 
+/// What JSON knows.
+#[allow(missing_docs, reason = "JSON's own words")]
 #[derive(Debug)]
-pub(super) enum Value {
+pub enum Value {
     Null,
     Bool(bool),
     Number(Number),
@@ -28,15 +51,16 @@ pub(super) enum Value {
 
 /// The name of a field and where it stands.
 #[derive(Debug)]
-pub(super) struct Key {
+pub struct Key {
     /// Counted from 1.
-    pub(super) line: usize,
-    pub(super) name: String,
+    pub line: usize,
+    /// As it is written.
+    pub name: String,
 }
 
 impl Node {
     /// The document of this text, in which no name stands twice in one object. None: there is nothing in it.
-    pub(super) fn parse(text: &str) -> Result<Option<Self>, GrantError> {
+    pub fn parse(text: &str) -> Result<Option<Self>, YamlError> {
         // A byte order mark says nothing of UTF-8.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let options = serde_saphyr::options! {
@@ -49,11 +73,30 @@ impl Node {
             with_snippet: false
         };
         let node = serde_saphyr::from_str_with_options::<Option<Self>>(text, options);
-        node.map_err(|error| GrantError::new(error.location().map_or(1, line), reason(&error)))
+        node.map_err(|error| YamlError::new(error.location().map_or(1, line), reason(&error)))
+    }
+
+    /// Whether nothing stands there.
+    pub fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// The fields of what is called so in the error, if it is no object.
+    pub fn fields(self, of: &str) -> Result<Vec<(Key, Self)>, YamlError> {
+        let found = self.type_name();
+        match self.value {
+            Value::Object(fields) => Ok(fields),
+            _ => Err(YamlError::new(self.line, format!("expected the fields of {of}, found {found}"))),
+        }
+    }
+
+    /// The error that it is not what was expected as the value of that field.
+    pub fn is_no(&self, key: &Key, expected: &str) -> YamlError {
+        YamlError::new(self.line, format!("`{}`: expected {expected}, found {}", key.name, self.type_name()))
     }
 
     /// What it is, for one who expected something else.
-    pub(super) fn type_name(&self) -> &'static str {
+    fn type_name(&self) -> &'static str {
         match &self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "a boolean",
@@ -65,7 +108,7 @@ impl Node {
     }
 
     /// The same without lines.
-    pub(super) fn into_json(self) -> Json {
+    pub fn into_json(self) -> Json {
         match self.value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(value),
@@ -79,6 +122,28 @@ impl Node {
     }
 }
 
+/// The error of a word where only these are understood.
+pub fn unknown(what: &str, word: &str, line: usize, expected: &[&str]) -> YamlError {
+    let hint = match nearest(word, expected.iter().copied()) {
+        Some(right) => format!("did you mean `{right}`?"),
+        None => format!("expected one of `{}`", expected.join("`, `")),
+    };
+    YamlError::new(line, format!("unknown {what} `{word}`; {hint}"))
+}
+
+/// The text as YAML reads it back within a flow, whoever wrote it.
+pub fn scalar(text: &str) -> String {
+    // A number before them is no number any more.
+    const UNITS: [&str; 6] = ["ms", "s", "m", "Ki", "Mi", "Gi"];
+    const NOT_TEXTS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_plain = (text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') || UNITS.contains(&unit))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "./-".contains(c))
+        && !NOT_TEXTS.contains(&&*text.to_ascii_lowercase());
+    // A text of JSON is one of YAML.
+    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
 fn line(location: Location) -> usize {
     usize::try_from(location.line()).unwrap_or(usize::MAX).max(1)
 }
@@ -88,7 +153,7 @@ fn reason(error: &Error) -> String {
     match error {
         Error::AliasError { error, .. } => reason(error),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("`{key}` stands here a second time"),
-        Error::MultipleDocuments { .. } => "a second document begins: a grant file is one document".into(),
+        Error::MultipleDocuments { .. } => "a second document begins where there may be only one".into(),
         Error::MergeKeyNotAllowed { .. } => "`<<` merges nothing here: write the fields out".into(),
         error => {
             let reason = UserMessageFormatter.format_message(error);
@@ -215,8 +280,8 @@ mod tests {
         for (text, expected) in [
             ("a: 1\nb: 2\na: 3\n", "line 3: `a` stands here a second time"),
             ("a: &a {b: 1, b: 2}\nc: *a\n", "line 1: `b` stands here a second time"),
-            ("a: 1\n---\nb: 2\n", "line 3: a second document begins: a grant file is one document"),
-            ("\n---\na: 1\n---\n", "line 4: a second document begins: a grant file is one document"),
+            ("a: 1\n---\nb: 2\n", "line 3: a second document begins where there may be only one"),
+            ("\n---\na: 1\n---\n", "line 4: a second document begins where there may be only one"),
             ("a: &a {b: 1}\nc:\n  <<: *a\n", "line 3: `<<` merges nothing here: write the fields out"),
             ("a:\n- [*]\n", "line 2: a text that begins with `*` or `&` needs quotes"),
             ("a: 1\nb: !secret x\n", "line 2: unsupported tag `!secret`"),
