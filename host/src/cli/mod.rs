@@ -1,12 +1,15 @@
 //! The command line, a file per subcommand.
 
+mod config;
+mod generate;
+mod options;
 mod parse;
 mod rbac;
 mod run;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::plugin;
 
@@ -21,7 +24,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Args>),
+    Config(Box<config::Args>),
     Rbac(rbac::Args),
+    Completion(generate::CompletionArgs),
+    Man(generate::ManArgs),
     /// Compile a plugin, as the child of a host.
     #[command(hide = true)]
     CompilePlugin {
@@ -34,9 +40,20 @@ enum Command {
 
 /// Does what the command line says. Wrong usage ends the process with code 2.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let options = match options::take_in(Cli::command(), std::env::args_os().collect()) {
+        Ok(options) => options,
+        Err(error) => return error.say(),
+    };
+    let cli = match Cli::from_arg_matches(&options.matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match cli.command {
         Command::Run(args) => args.run(),
+        Command::Config(args) => args.run(&options.layered),
         Command::Rbac(args) => args.run(),
+        Command::Completion(args) => args.run(Cli::command()),
+        Command::Man(args) => args.run(Cli::command()),
         Command::CompilePlugin { cpu_seconds, memory } => plugin::compile_stdin(cpu_seconds, memory),
     }
 }

@@ -28,6 +28,11 @@ use crate::text;
 /// well; 1 if it cannot run or, with --once, if anything failed; 2 for wrong usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// YAML file with more of these options, such as `call-cpu: 1s`; each is also read from the environment, such as
+    /// `OARLOCK_CALL_CPU=1s`, which counts before the file, and the command line before both.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Folder with the plugins, a .wasm file each; followed live.
     #[arg(long, value_name = "DIR")]
     plugins: PathBuf,
@@ -182,7 +187,8 @@ impl Args {
         }
     }
 
-    fn config(self) -> anyhow::Result<Config> {
+    /// What they say, checked against each other.
+    pub(super) fn config(self) -> anyhow::Result<Config> {
         let cache = match self.cache_dir {
             Some(path) if path == Path::new("off") => None,
             Some(path) => Some(path),

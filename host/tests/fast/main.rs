@@ -10,6 +10,7 @@ mod api_server;
 mod bad_guests;
 mod breaker;
 mod commands;
+mod config;
 mod examples;
 mod faults;
 mod grants;

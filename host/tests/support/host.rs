@@ -127,11 +127,18 @@ impl Host {
         Self::spawn(command)
     }
 
-    /// `oarlock run` on a plugin folder, of the program that `$OARLOCK_TEST_HOST` names, or else the one just built.
-    pub(crate) fn command(plugins: &Path) -> Command {
+    /// The program that `$OARLOCK_TEST_HOST` names, or else the one just built.
+    pub(crate) fn program() -> Command {
         let program = std::env::var_os("OARLOCK_TEST_HOST").unwrap_or_else(|| env!("CARGO_BIN_EXE_oarlock").into());
         let mut command = Command::new(program);
-        command.arg("run").arg("--plugins").arg(plugins).env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+        command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+        command
+    }
+
+    /// `oarlock run` on a plugin folder.
+    pub(crate) fn command(plugins: &Path) -> Command {
+        let mut command = Self::program();
+        command.arg("run").arg("--plugins").arg(plugins);
         command
     }
 
