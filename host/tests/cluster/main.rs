@@ -8,6 +8,7 @@ mod support;
 mod breaker;
 mod control_plane;
 mod deploy;
+mod documentation;
 mod examples;
 mod finalizers;
 mod grants;
