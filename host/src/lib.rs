@@ -55,4 +55,5 @@ pub mod checks;
 pub mod admin;
 pub mod runtime;
 pub mod telemetry;
+pub mod project;
 pub mod cli;

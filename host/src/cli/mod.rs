@@ -1,6 +1,7 @@
 //! The command line, a file per subcommand.
 
 mod config;
+mod dev;
 mod generate;
 mod options;
 mod parse;
@@ -24,6 +25,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Args>),
+    Dev(Box<dev::Args>),
     Config(Box<config::Args>),
     Rbac(rbac::Args),
     Completion(generate::CompletionArgs),
@@ -50,6 +52,7 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => args.run(),
+        Command::Dev(args) => args.run(),
         Command::Config(args) => args.run(&options.layered),
         Command::Rbac(args) => args.run(),
         Command::Completion(args) => args.run(Cli::command()),

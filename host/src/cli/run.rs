@@ -37,9 +37,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     plugins: PathBuf,
 
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// The options of a host, wherever its plugins come from.
+#[derive(Debug, clap::Args)]
+pub(super) struct HostArgs {
     /// Take the objects from this file or folder of YAML or JSON manifests, followed live, instead of a cluster.
     #[arg(long, value_name = "PATH", value_parser = existing_path, conflicts_with_all = ["kubeconfig", "context"], help_heading = "Objects")]
-    manifests: Option<PathBuf>,
+    pub(super) manifests: Option<PathBuf>,
 
     /// Kubeconfig file. Without it: $KUBECONFIG, ~/.kube/config, or the service account of the pod.
     #[arg(long, value_name = "FILE", help_heading = "Objects")]
@@ -77,7 +84,7 @@ pub(super) struct Args {
 
     /// Reconcile everything there is once, then exit: 0, or 1 if anything failed.
     #[arg(long)]
-    once: bool,
+    pub(super) once: bool,
 
     /// Carry out nothing of what plugins ask for; print, as a diff, what it would change.
     #[arg(long)]
@@ -169,16 +176,39 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> ExitCode {
+        let (plugins, host) = (self.plugins, self.host);
+        host.run(plugins, async |_: &CancellationToken| Ok(()))
+    }
+
+    /// What they say, checked against each other.
+    pub(super) fn config(self) -> anyhow::Result<Config> {
+        self.host.config(self.plugins)
+    }
+}
+
+impl HostArgs {
+    /// Whether nothing is said of where the objects come from.
+    pub(super) fn is_without_source(&self) -> bool {
+        self.manifests.is_none() && self.kubeconfig.is_none() && self.context.is_none()
+    }
+
+    /// Runs a host on a plugin folder to its end. What comes `before` has the folder made ready, and is given a token that
+    /// is cancelled when the host is to stop.
+    pub(super) fn run(
+        self,
+        plugins: PathBuf,
+        before: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<()>,
+    ) -> ExitCode {
         let line = ProgressLine::new();
         let started = telemetry::start(self.log_format, &self.log, &line);
-        let (_log, config) = match started.and_then(|log| Ok((log, self.config()?))) {
+        let (_log, config) = match started.and_then(|log| Ok((log, self.config(plugins)?))) {
             Ok(started) => started,
             Err(error) => {
                 eprintln!("error: {error:#}");
                 return ExitCode::from(2);
             }
         };
-        match run(config, &line) {
+        match run(config, &line, before) {
             Ok(code) => code,
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -187,15 +217,14 @@ impl Args {
         }
     }
 
-    /// What they say, checked against each other.
-    pub(super) fn config(self) -> anyhow::Result<Config> {
+    fn config(self, plugins: PathBuf) -> anyhow::Result<Config> {
         let cache = match self.cache_dir {
             Some(path) if path == Path::new("off") => None,
             Some(path) => Some(path),
             None => directories::ProjectDirs::from("", "", "oarlock").map(|user| user.cache_dir().join("plugins")),
         };
         if let Some(cache) = &cache
-            && std::path::absolute(cache)?.starts_with(std::path::absolute(&self.plugins)?)
+            && std::path::absolute(cache)?.starts_with(std::path::absolute(&plugins)?)
         {
             bail!("--cache-dir {} is in the plugin folder; choose another, or off", cache.display());
         }
@@ -227,7 +256,7 @@ impl Args {
                 }),
             },
             scope: Scope { namespace: self.namespace.map(Into::into), labels: self.selector },
-            plugins: self.plugins,
+            plugins,
             compiler: Compiler::Child,
             limits: Limits { cpu: self.call_cpu, wall: self.call_wall, memory: self.memory, ..Limits::default() },
             keep_idle: self.keep_idle,
@@ -243,12 +272,17 @@ impl Args {
 }
 
 /// Runs the host to its end.
-fn run(config: Config, line: &ProgressLine) -> anyhow::Result<ExitCode> {
+fn run(
+    config: Config,
+    line: &ProgressLine,
+    before: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("async runtime")?;
     let once = config.once;
     let summary = runtime.block_on(async {
         let stop = CancellationToken::new();
         let stopped = stop_on_signal(stop.clone())?;
+        before(&stop).await?;
         let stdout: Box<dyn Write + Send> = if io::stdout().is_terminal() {
             // A terminal would do as it is told by what plugins print.
             Box::new(Fit::new(buffered(line.beside(io::stdout())), text::lines))

@@ -11,6 +11,7 @@ mod bad_guests;
 mod breaker;
 mod commands;
 mod config;
+mod dev;
 mod documentation;
 mod examples;
 mod faults;

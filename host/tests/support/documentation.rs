@@ -45,7 +45,7 @@ pub(crate) fn pages() -> Vec<String> {
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() && !["target", ".git", "node_modules", "templates"].contains(&name) {
                 folders.push(path);
-            } else if name.ends_with(".md") {
+            } else if path.extension().is_some_and(|extension| extension == "md") {
                 pages.push(path.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned());
             }
         }
