@@ -44,6 +44,7 @@ pub mod watches;
 pub mod action;
 pub mod reader;
 pub mod worker;
+pub mod trial;
 
 // What runs it.
 pub mod admission;

@@ -1,5 +1,6 @@
 //! The command line, a file per subcommand.
 
+mod check;
 mod config;
 mod dev;
 mod generate;
@@ -10,9 +11,11 @@ mod run;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::plugin;
+use crate::text;
 
 /// A Kubernetes controller host whose controllers are WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -27,6 +30,7 @@ enum Command {
     Run(Box<run::Args>),
     Dev(Box<dev::Args>),
     Config(Box<config::Args>),
+    Check(check::Args),
     Rbac(rbac::Args),
     Completion(generate::CompletionArgs),
     Man(generate::ManArgs),
@@ -52,6 +56,7 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => args.run(),
+        Command::Check(args) => args.run(),
         Command::Dev(args) => args.run(),
         Command::Config(args) => args.run(&options.layered),
         Command::Rbac(args) => args.run(),
@@ -59,4 +64,13 @@ pub fn main() -> ExitCode {
         Command::Man(args) => args.run(Cli::command()),
         Command::CompilePlugin { cpu_seconds, memory } => plugin::compile_stdin(cpu_seconds, memory),
     }
+}
+
+/// Runs a command that has an end, and says why it failed, if it did.
+fn to_its_end(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("async runtime");
+    runtime.and_then(|runtime| runtime.block_on(command)).unwrap_or_else(|error| {
+        eprintln!("error: {}", text::paragraph(&format!("{error:#}")));
+        ExitCode::FAILURE
+    })
 }

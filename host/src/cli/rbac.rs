@@ -17,7 +17,6 @@ use crate::rbac::{self, Need};
 use crate::rights;
 use crate::selector::{LabelSelector, Scope};
 use crate::source::manifests::Kinds;
-use crate::text;
 
 /// Print the rights that the plugins of a folder need, as RBAC manifests: for the host's service account, and for those
 /// that grant files name.
@@ -52,21 +51,10 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> ExitCode {
-        let printed = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .context("async runtime")
-            .and_then(|runtime| runtime.block_on(self.manifests()));
-        match printed {
-            Ok(text) => {
-                print!("{text}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("error: {}", text::paragraph(&format!("{error:#}")));
-                ExitCode::FAILURE
-            }
-        }
+        super::to_its_end(async {
+            print!("{}", self.manifests().await?);
+            Ok(ExitCode::SUCCESS)
+        })
     }
 
     async fn manifests(self) -> anyhow::Result<String> {

@@ -2,6 +2,8 @@
 //!
 //! None of it can be interrupted, and the bytes are anybody's: see `compiler.rs` for where it is done.
 
+use std::borrow::Cow;
+
 use wasi_preview1_component_adapter_provider as adapter;
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::Engine;
@@ -32,19 +34,18 @@ pub(super) enum CompileError {
 
 /// The code of a plugin, as the engine takes it.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let encoded;
-    let component = match Form::of(bytes)? {
-        Form::Component => bytes,
-        Form::Reconciler => {
-            encoded = componentize(bytes, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
-            &encoded
-        }
-        Form::Command => {
-            encoded = componentize(bytes, adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)?;
-            &encoded
-        }
+    let component = component(bytes)?;
+    engine.precompile_component(&component).map_err(|error| CompileError::Compile(format!("{error:#}")))
+}
+
+/// The component that a file is, or is made into.
+pub(super) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CompileError> {
+    let adapter = match Form::of(bytes)? {
+        Form::Component => return Ok(bytes.into()),
+        Form::Reconciler => adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+        Form::Command => adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
     };
-    engine.precompile_component(component).map_err(|error| CompileError::Compile(format!("{error:#}")))
+    componentize(bytes, adapter).map(Cow::Owned)
 }
 
 /// What a file is, told by its bytes.

@@ -22,9 +22,11 @@ const MAX_GRANT: usize = 1 << 20;
 
 /// The digests of both files.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Version {
-    pub(super) plugin: Digest,
-    pub(super) grant: Option<Digest>,
+pub struct Version {
+    /// That of the plugin.
+    pub plugin: Digest,
+    /// That of its grant file. None: there is none.
+    pub grant: Option<Digest>,
 }
 
 /// Tells whether one of the files may have changed.
@@ -35,7 +37,9 @@ pub(super) struct PairSignature {
 }
 
 /// One of the files cannot be read.
-pub(super) struct Unreadable(pub(super) PathBuf, pub(super) io::Error);
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be read: {}", .0.display(), .1)]
+pub struct Unreadable(pub(super) PathBuf, pub(super) io::Error);
 
 impl PairSignature {
     pub(super) fn of(path: &Path, grant_path: &Path) -> Result<Self, Unreadable> {
@@ -58,15 +62,18 @@ impl PairSignature {
 }
 
 /// Both files, read.
-pub(super) struct Pair {
-    pub(super) version: Version,
-    pub(super) plugin: Vec<u8>,
-    pub(super) grant: Result<Grant, LoadError>,
+pub struct Pair {
+    /// Their digests.
+    pub version: Version,
+    /// The bytes of the plugin.
+    pub plugin: Vec<u8>,
+    /// What the grant file says, or that it is wrong. Without one, nothing is granted.
+    pub grant: Result<Grant, LoadError>,
 }
 
 impl Pair {
     /// Reads both files. `most` is how big that of the plugin may be where the grant file says nothing of it.
-    pub(super) fn read(path: PathBuf, grant_path: PathBuf, most: usize) -> Result<Self, Unreadable> {
+    pub fn read(path: PathBuf, grant_path: PathBuf, most: usize) -> Result<Self, Unreadable> {
         let grant = match read_file(&grant_path, MAX_GRANT, "no grant file may") {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

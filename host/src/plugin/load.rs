@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use wasmtime::component::{Component, InstancePre};
@@ -17,7 +17,7 @@ use super::compiler::{Compiler, CompilerError};
 use super::engine::Engine;
 use super::error::CallError;
 use super::limits::Limits;
-use super::program::{Plugin, Program};
+use super::program::{Arrival, Plugin, Program};
 use super::room::Room;
 use super::sandbox::Sandbox;
 use crate::digest::Digest;
@@ -98,7 +98,7 @@ impl Loader {
     }
 
     /// What a plugin may use of which no grant file says anything else.
-    pub(super) fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -111,39 +111,44 @@ impl Loader {
     ) -> Result<Plugin, LoadError> {
         let load = async {
             let limits = self.limits.overridden(&grant.limits);
-            let component = self.component(bytes, digest, limits.compile).await?;
+            let begin = Instant::now();
+            let (component, compile) = self.component(bytes, digest, limits.compile).await?;
             let loader = Arc::clone(&self);
             let program = blocking(move || loader.link(&component)).await??;
             let sandbox = Sandbox::new(&self.engine.wasmtime, &name, limits, &[&name], "");
-            let Described { watches, owns, finalizer } =
+            let Described { title, memory, watches, owns, finalizer } =
                 describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
+            let start = begin.elapsed().saturating_sub(compile.unwrap_or_default());
+            let arrival = Arrival { title, compile, start, memory };
             let watches = grant.watches.clone().unwrap_or(watches);
             if watches.is_empty() {
                 return Err(LoadError::NoWatches);
             }
             let (engine, grant) = (Arc::clone(&self.engine), Arc::new(grant));
-            Ok(Plugin { name, digest, grant, watches, owns, finalizer, limits, program, engine })
+            Ok(Plugin { name, digest, grant, watches, owns, finalizer, limits, arrival, program, engine })
         };
         // A defect of the compiler or the host is the matter of this plugin alone.
         AssertUnwindSafe(load).catch_unwind().await.unwrap_or(Err(LoadError::Panicked))
     }
 
-    /// The compiled code of a plugin, from the cache if it is there.
+    /// The compiled code of a plugin, from the cache if it is there, and else how long it took to compile it.
     async fn component(
         self: &Arc<Self>,
         bytes: Vec<u8>,
         digest: Digest,
         time: Duration,
-    ) -> Result<Component, LoadError> {
+    ) -> Result<(Component, Option<Duration>), LoadError> {
         let loader = Arc::clone(self);
         let kept = blocking(move || loader.cache.get(&loader.engine.wasmtime, &digest)).await?;
         if let Some(component) = kept {
-            return Ok(component);
+            return Ok((component, None));
         }
         let loader = Arc::clone(self);
+        let begin = Instant::now();
         let code = self.compiler.compile(&self.engine, &self.room, bytes, time).await?;
+        let took = begin.elapsed();
         let taken_in = blocking(move || loader.cache.take_in(&loader.engine.wasmtime, &digest, &code)).await?;
-        taken_in.map_err(|error| link_error(&error))
+        Ok((taken_in.map_err(|error| link_error(&error))?, Some(took)))
     }
 
     fn link(&self, component: &Component) -> Result<Program, LoadError> {
@@ -172,6 +177,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// What a plugin says of itself, as the host needs it.
 #[derive(Default)]
 struct Described {
+    title: Option<(String, String)>,
+    memory: Option<usize>,
     watches: Vec<Selection>,
     owns: Vec<Selection>,
     finalizer: Option<Box<str>>,
@@ -191,7 +198,7 @@ async fn describe(
     };
     sandbox.begin(None, may_write);
     let started = call::start(&mut sandbox, pre, settings).await;
-    let (_, Description { watches, owns, finalizer, .. }) = started.map_err(|error| LoadError::Start {
+    let (_, Description { name, version, watches, owns, finalizer }) = started.map_err(|error| LoadError::Start {
         error,
         stderr: String::from_utf8_lossy(&sandbox.stderr.take().bytes).into_owned(),
     })?;
@@ -210,6 +217,8 @@ async fn describe(
         return Err(LoadError::Finalizer(finalizer.to_owned()));
     }
     Ok(Described {
+        title: Some((name, version)),
+        memory: Some(sandbox.memory()),
         watches: selections(watches)?,
         owns: selections(owns)?,
         finalizer: finalizer.map(String::into_boxed_str),

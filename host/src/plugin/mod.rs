@@ -2,6 +2,8 @@
 //!
 //! wasmtime's types stay in here.
 
+mod advice;
+mod anatomy;
 mod aot;
 mod bindings;
 mod call;
@@ -13,6 +15,7 @@ mod error;
 mod files;
 mod followed;
 mod imports;
+mod inspection;
 mod limits;
 mod load;
 mod private_folder;
@@ -24,6 +27,7 @@ mod request;
 mod room;
 mod sandbox;
 
+pub use anatomy::{Anatomy, Import, Style};
 pub use aot::AotCache;
 pub use bindings::oarlock::plugin::types::ObjectRefResult as ObjectRef;
 pub use bindings::oarlock::plugin::types::{Action, Outcome};
@@ -33,9 +37,11 @@ pub use call::{Answer, Caller};
 pub use compiler::{Compiler, CompilerError, compile_stdin};
 pub use engine::Engine;
 pub use error::CallError;
+pub use files::{Pair, Unreadable, Version};
+pub use inspection::Inspection;
 pub use limits::Limits;
 pub use load::{LoadError, Loader};
-pub use program::Plugin;
+pub use program::{Arrival, Plugin};
 pub use reader::Reader;
 pub use reload::{BROKEN_GRACE, Change, Reload, Undone};
 pub use request::{ReconcileId, Request};

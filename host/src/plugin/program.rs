@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime_wasi::p2::bindings::CommandPre;
 
@@ -31,8 +32,23 @@ pub struct Plugin {
     pub finalizer: Option<Box<str>>,
     /// What it may use.
     pub limits: Limits,
+    /// What was seen of it when it was loaded.
+    pub arrival: Arrival,
     pub(super) program: Program,
     pub(super) engine: Arc<Engine>,
+}
+
+/// What was seen of a plugin when it was loaded, for people.
+#[derive(Clone, Debug, Default)]
+pub struct Arrival {
+    /// The name and the version that it describes itself by. None: it is a command, which does not.
+    pub title: Option<(String, String)>,
+    /// How long compiling it took. None: its code was in the cache.
+    pub compile: Option<Duration>,
+    /// How long it took from its code to an instance that has described itself.
+    pub start: Duration,
+    /// Bytes of all memories and tables of that instance. None: it is a command, of which none was started.
+    pub memory: Option<usize>,
 }
 
 /// The two things that a plugin can be, linked.
@@ -87,6 +103,7 @@ impl Plugin {
             owns: Vec::new(),
             finalizer: None,
             limits: Limits::default(),
+            arrival: Arrival::default(),
             program,
             engine: Arc::new(engine),
         }

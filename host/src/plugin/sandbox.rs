@@ -113,6 +113,11 @@ impl Sandbox {
         }
     }
 
+    /// How many bytes all memories and tables of the guest have.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().memory.used
+    }
+
     fn explain(&self, error: &wasmtime::Error) -> CallError {
         if let Some(I32Exit(code)) = error.downcast_ref() {
             CallError::Exit(*code)

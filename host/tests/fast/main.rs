@@ -9,6 +9,7 @@ mod actions;
 mod api_server;
 mod bad_guests;
 mod breaker;
+mod check;
 mod commands;
 mod config;
 mod dev;
