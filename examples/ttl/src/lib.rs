@@ -30,3 +30,6 @@ fn reconcile(request: &Request) -> Result<Outcome, Failure> {
 }
 
 reconciler!(reconcile, description = description());
+
+#[cfg(test)]
+mod tests;

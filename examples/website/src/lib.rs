@@ -74,3 +74,6 @@ fn reconcile(request: &Request) -> Result<Outcome, Failure> {
 }
 
 reconciler!(reconcile, description = description());
+
+#[cfg(test)]
+mod tests;

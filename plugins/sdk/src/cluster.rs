@@ -19,7 +19,10 @@
 //! What cannot be read is a [`Failure::Retry`] that says why. What is not granted fails the call for good, whatever the plugin
 //! makes of it: another grant makes the host call again.
 
+#[cfg(target_family = "wasm")]
 use crate::bindings::oarlock::plugin::cluster as host;
+#[cfg(not(target_family = "wasm"))]
+use crate::testing::world as host;
 use crate::{Failure, Object, ObjectRef, Watch};
 
 /// One object. None: there is none of that name.

@@ -10,11 +10,13 @@ pub mod log;
 mod object;
 mod object_ref;
 mod outcome;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 
 pub use bindings::oarlock::plugin::types::{Action, Deletion, Description, Event, ObjectRef, Patch, Watch};
 pub use object::Object;
 pub use outcome::{Failure, Outcome};
-pub use serde_json::{Value, json};
+pub use serde_json::{Value, json, to_value};
 
 /// One call: the object to reconcile.
 #[derive(Clone, Debug)]

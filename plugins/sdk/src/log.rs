@@ -1,6 +1,10 @@
 //! The host's log. The host adds the plugin, the object and the reconcile id to each line.
 
-use crate::bindings::oarlock::plugin::log::{Level, log};
+use crate::bindings::oarlock::plugin::log::Level;
+#[cfg(target_family = "wasm")]
+use crate::bindings::oarlock::plugin::log::log;
+#[cfg(not(target_family = "wasm"))]
+use crate::testing::world::log;
 
 /// For the author; off by default.
 pub fn debug(message: impl AsRef<str>) {

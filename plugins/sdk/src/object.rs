@@ -28,7 +28,34 @@ impl Object {
         &self.0
     }
 
-    /// The object as a `T`, which names the fields that are needed.
+    /// The object as a `T`, which names the fields that are needed, or has all of them as the types of k8s-openapi do.
+    ///
+    /// ```
+    /// use k8s_openapi::api::apps::v1::ReplicaSet;
+    /// use oarlock_sdk::{Failure, Object};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Scaled {
+    ///     spec: Spec,
+    /// }
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Spec {
+    ///     replicas: i32,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Failure> {
+    /// let object = Object::new(r#"{"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {}, "spec": {
+    ///     "replicas": 3, "selector": {}, "template": {}}}"#);
+    /// let small: Scaled = object.parse()?;
+    /// let whole: ReplicaSet = object.parse()?;
+    /// assert_eq!(whole.spec.and_then(|spec| spec.replicas), Some(small.spec.replicas));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A small type is a smaller and faster plugin: k8s-openapi reads, and has code for, every field of the kind.
     ///
     /// A shape that does not fit is a [`Failure::Terminal`]: it stays so until the object changes.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {

@@ -65,6 +65,18 @@ impl Outcome {
     ///
     /// It names itself by `apiVersion`, `kind`, `metadata.name` and, in a namespaced kind, `metadata.namespace`. Where
     /// another manager has set a field to something else, the apply fails, unless the grant says `force`.
+    ///
+    /// Of a typed object, [`to_value`](crate::to_value) makes what this takes; so it is for all values here:
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::ConfigMap;
+    /// use oarlock_sdk::{Failure, Outcome, to_value};
+    ///
+    /// fn apply(config: &ConfigMap) -> Result<Outcome, Failure> {
+    ///     Ok(Outcome::done().apply(&to_value(config)?))
+    /// }
+    /// # assert!(apply(&ConfigMap::default()).is_ok());
+    /// ```
     pub fn apply(self, object: &Value) -> Self {
         self.action(Action::Apply(object.to_string()))
     }
