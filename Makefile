@@ -64,12 +64,12 @@ test-guests: wasm-target
 	@cp $(BUILT)/probe.wasm target/test-guests/probe.wasm
 
 .PHONY: test
-test: plugins test-guests ## Test everything, against a real control plane
+test: plugins test-guests deploy-tools ## Test everything, against a real control plane
 	@assets=$$(host/tests/control-plane/build.sh); \
 	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo test --workspace
 
 .PHONY: test-fast
-test-fast: plugins test-guests ## Test what needs no control plane
+test-fast: plugins test-guests deploy-tools ## Test what needs no control plane
 	@cargo test --workspace --exclude oarlock
 	@cargo test -p oarlock --lib --bins --test fast --test fuzz --test latency
 
@@ -109,6 +109,10 @@ audit: ## Check the dependencies against known advisories (needs cargo-deny or c
 .PHONY: wasm-target
 wasm-target:
 	@rustup target list --installed | grep -qx $(WASM) || { echo "adding the Rust target $(WASM)"; rustup target add $(WASM); }
+
+.PHONY: deploy-tools
+deploy-tools:
+	@host/tests/deploy-tools/fetch.sh >/dev/null
 
 # Debian's clang and C library for WASI, for the example in C.
 .PHONY: wasi-c

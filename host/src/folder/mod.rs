@@ -5,7 +5,7 @@
 
 mod settle;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,16 +129,15 @@ impl FolderWatch {
     }
 
     /// Watches the folder as the path leads to it now, and the folder that it is in, so that its coming and going is
-    /// noticed; while that is not there either, the nearest one that is.
+    /// noticed; while that is not there either, the nearest one that is. Where the path goes by symlinks, such as
+    /// git-sync's, those that they are in are watched too.
     fn attach(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
         loop {
             let parent = self.path.ancestors().skip(1).find(|path| path.is_dir());
-            let wanted: Vec<_> = [Some(self.path.as_path()), parent]
-                .into_iter()
-                .flatten()
-                .map(|path| (path.to_owned(), file_id(path)))
-                .collect();
+            let links = self.path.ancestors().filter(|path| path.is_symlink()).filter_map(Path::parent);
+            let paths: BTreeSet<_> = [self.path.as_path()].into_iter().chain(parent).chain(links).collect();
+            let wanted: Vec<_> = paths.into_iter().map(|path| (path.to_owned(), file_id(path))).collect();
             // A folder that was made anew may have the same id.
             if !self.notices.moved.swap(false, Ordering::Relaxed) && wanted == self.watched {
                 return;

@@ -250,9 +250,18 @@ impl ControlPlane {
     }
 
     pub(crate) fn try_apply(&self, object: &Value) -> Result<String, String> {
+        self.apply_with(object, &[])
+    }
+
+    /// Has the API server say what it would make of a server-side apply.
+    pub(crate) fn try_dry_run(&self, object: &Value) -> Result<String, String> {
+        self.apply_with(object, &["--server-side", "--dry-run=server"])
+    }
+
+    fn apply_with(&self, object: &Value, more: &[&str]) -> Result<String, String> {
         let path = self.path("applied.json");
         fs::write(&path, object.to_string()).unwrap();
-        self.kubectl_output(["apply", "-f", path.to_str().unwrap()])
+        self.kubectl_output(["apply", "-f", path.to_str().unwrap()].iter().chain(more).copied())
     }
 
     /// What `kubectl get` has of that, or null.

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::control_plane::{ControlPlane, host_as};
-use crate::deploy::BASE;
+use crate::support::deploy::DEPLOY;
 use crate::support::host::{Host, Workplace};
 use crate::support::plugins;
 
@@ -41,7 +41,7 @@ async fn all_of_them_work_at_once_with_the_rights_that_are_printed_for_them_and_
         place.plugin(plugin, &plugins::example(plugin));
     }
     for file in ["namespace.yaml", "service-account.yaml"] {
-        cluster.kubectl(["apply", "-f", &format!("{BASE}/{file}")]);
+        cluster.kubectl(["apply", "-f", &format!("{DEPLOY}/base/{file}")]);
     }
     cluster.kubectl(["apply", "-f", &format!("{EXAMPLES}/website/crd.yaml")]);
     cluster.kubectl(["wait", "--for=condition=Established", "crd/websites.example.com"]);

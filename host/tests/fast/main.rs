@@ -12,6 +12,7 @@ mod breaker;
 mod check;
 mod commands;
 mod config;
+mod deploy;
 mod dev;
 mod documentation;
 mod examples;

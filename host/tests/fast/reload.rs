@@ -202,6 +202,44 @@ fn config_map(mount: &Path, generation: u8, files: &[(&str, Vec<u8>)]) {
 }
 
 #[test]
+fn a_folder_in_the_worktree_that_git_sync_links_to_is_followed_from_commit_to_commit() {
+    let place = Workplace::new();
+    place.object(&replica_set("a", &["main"]));
+    let followed = place.plugins.join("current/plugins");
+    let manifests = place.manifests.as_os_str();
+    // There is nothing yet when the host starts, and no looking without an event.
+    let args = ["--poll-interval".as_ref(), "0s".as_ref(), "--manifests".as_ref(), manifests];
+    let host = Host::start(&followed, &args, &[]);
+    host.log("there is no plugin folder");
+    for commit in 1..4 {
+        git_sync(&place.plugins, commit, &[("one.wasm", variation(commit)), ("two.wasm", variation(commit))]);
+        let mut names = [(); 2].map(|()| host.log("is in force")["plugin"].as_str().unwrap().to_owned());
+        names.sort();
+        assert_eq!(names, ["one", "two"], "commit {commit}");
+    }
+    git_sync(&place.plugins, 4, &[("two.wasm", variation(3))]);
+    assert_eq!(host.log("stopped: its file is gone")["plugin"], "one");
+    sleep(PAUSE);
+    assert_eq!((refused(&host), in_force(&host)), (vec![], 6));
+    host.stop();
+}
+
+/// Does what git-sync does to publish a commit, which leaves the worktree of the one before for a while: see
+/// `publishSymlink` in its `main.go`.
+fn git_sync(root: &Path, commit: u8, files: &[(&str, Vec<u8>)]) {
+    let worktree = format!(".worktrees/{commit:040x}");
+    fs::create_dir_all(root.join(&worktree).join("plugins")).unwrap();
+    for (name, bytes) in files {
+        fs::write(root.join(&worktree).join("plugins").join(name), bytes).unwrap();
+    }
+    symlink(&worktree, root.join("tmp-link")).unwrap();
+    fs::rename(root.join("tmp-link"), root.join("current")).unwrap();
+    if let Some(stale) = commit.checked_sub(2) {
+        fs::remove_dir_all(root.join(format!(".worktrees/{stale:040x}"))).ok();
+    }
+}
+
+#[test]
 fn a_broken_file_leaves_the_old_version_in_force_and_is_told_once_until_a_good_one_comes() {
     let (place, host) = running();
     let path = place.plugins.join("print-containers.wasm");

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod deploy;
 pub(crate) mod documentation;
 pub(crate) mod host;
 pub(crate) mod plugins;
