@@ -215,11 +215,6 @@ impl ControlPlane {
         path
     }
 
-    /// The folder of kubectl and the programs of the control plane.
-    pub(crate) fn assets(&self) -> &Path {
-        &self.assets
-    }
-
     /// Runs kubectl as the administrator, and returns what it prints.
     pub(crate) fn kubectl<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> String {
         self.kubectl_output(args).unwrap_or_else(|error| panic!("kubectl: {error}"))

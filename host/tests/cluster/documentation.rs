@@ -1,6 +1,7 @@
 //! What the documentation says of clusters, done.
 
 use crate::control_plane::ControlPlane;
+use crate::support::deploy;
 use crate::support::documentation::{Place, blocks, pages, run};
 
 #[test]
@@ -10,6 +11,6 @@ fn every_command_that_needs_a_cluster_works() {
     assert!(pages.len() > 2, "{pages:?}");
     for page in pages {
         let cluster = ControlPlane::start_all();
-        run(&page, Place::Cluster, Some(cluster.assets()), &[("KUBECONFIG", &cluster.kubeconfig())]);
+        run(&page, Place::Cluster, Some(deploy::tools()), &[("KUBECONFIG", &cluster.kubeconfig())]);
     }
 }

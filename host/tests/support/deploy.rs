@@ -15,14 +15,18 @@ pub(crate) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy"
 /// The ways to bring plugins, each an overlay.
 pub(crate) const OVERLAYS: [&str; 4] = ["config-map", "volume-claim", "image", "git"];
 
-/// One of the programs that `host/tests/deploy-tools/fetch.sh` brings.
-pub(crate) fn tool(name: &str) -> Command {
+/// The folder of the programs that `host/tests/deploy-tools/fetch.sh` brings.
+pub(crate) fn tools() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
+    FOLDER.get_or_init(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy-tools/fetch.sh");
         PathBuf::from(output(&mut Command::new(script)).trim_end())
-    });
-    Command::new(folder.join(name))
+    })
+}
+
+/// One of these programs.
+pub(crate) fn tool(name: &str) -> Command {
+    Command::new(tools().join(name))
 }
 
 /// What a command prints that has to succeed.
