@@ -9,6 +9,16 @@ PLUGIN_BUILD := cargo build --profile plugin --target $(WASM)
 BUILT := target/$(WASM)/plugin
 # The examples with a grant file.
 CONTROLLERS := copy-config default-deny label-defaulter ttl website
+# What makes a component of Python, and where it is kept.
+COMPONENTIZE_PY := 0.25.1
+PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/oarlock/componentize-py-$(COMPONENTIZE_PY)
+# Installs packages of Debian for something: $(call install,PACKAGES,FOR WHAT).
+install = \
+  as_root=; [ "$$(id -u)" = 0 ] || as_root=$$(command -v sudo) || { echo "as root: apt-get install $(1)"; exit 1; }; \
+  command -v apt-get >/dev/null || { echo "$(2) needs what is $(1) on Debian"; exit 1; }; \
+  echo "installing $(1), for $(2)"; \
+  $$as_root apt-get update -qq; \
+  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1) >/dev/null
 # Build where the rules below look, whatever the environment says.
 export CARGO_TARGET_DIR := target
 
@@ -44,17 +54,23 @@ build: ## Build target/release/oarlock
 	@cargo build --release -p oarlock
 
 .PHONY: plugins
-plugins: wasm-target wasi-c ## Build every plugin of plugins/ and examples/ as target/plugins/NAME.wasm
+plugins: wasm-target wasi-c wabt target/plugins/labels.wasm ## Build every plugin of plugins/ and examples/ as target/plugins/NAME.wasm
 	@echo "building the plugins"
-	@$(PLUGIN_BUILD) -p print-containers -p replicas $(CONTROLLERS:%=-p %)
+	@$(PLUGIN_BUILD) -p print-containers -p replicas -p selectors $(CONTROLLERS:%=-p %)
 	@mkdir -p target/plugins
 	@cp $(BUILT)/print_containers.wasm target/plugins/print-containers.wasm
-	@cp $(BUILT)/replicas.wasm target/plugins/replicas.wasm
+	@cp $(BUILT)/{replicas,selectors}.wasm target/plugins/
 	@for name in $(CONTROLLERS); do \
 	  cp examples/$$name/$$name.yaml target/plugins/$$name.yaml; \
 	  cp $(BUILT)/$${name//-/_}.wasm target/plugins/$$name.wasm; \
 	done
 	@clang --target=wasm32-wasi -O2 -Wall -Wextra -Werror -o target/plugins/images.wasm examples/images/images.c
+	@wat2wasm examples/calls/calls.wat -o target/plugins/calls.wasm
+
+target/plugins/labels.wasm: examples/labels/labels.py wit/oarlock.wit | $(PYTHON)/bin/componentize-py
+	@echo "building the plugin in Python: half a minute"
+	@mkdir -p target/plugins
+	@$(PYTHON)/bin/componentize-py --quiet -d wit -w reconciler componentize -p examples/labels labels -o $@
 
 .PHONY: test-guests
 test-guests: wasm-target
@@ -119,10 +135,17 @@ deploy-tools:
 wasi-c:
 	@if ! command -v wasm-ld >/dev/null || [ ! -e /usr/lib/wasm32-wasi/libc.a ] || \
 	    [ ! -e "$$(clang --target=wasm32-wasi --print-libgcc-file-name 2>/dev/null)" ]; then \
-	  packages="clang lld wasi-libc libclang-rt-dev-wasm32"; \
-	  as_root=; [ "$$(id -u)" = 0 ] || as_root=$$(command -v sudo) || { echo "as root: apt-get install $$packages"; exit 1; }; \
-	  command -v apt-get >/dev/null || { echo "examples/images needs clang, lld and wasi-libc for C"; exit 1; }; \
-	  echo "installing $$packages, for examples/images"; \
-	  $$as_root apt-get update -qq; \
-	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
+	  $(call install,clang lld wasi-libc libclang-rt-dev-wasm32,examples/images); \
 	fi
+
+# Debian's wabt, for the example in WebAssembly's text format.
+.PHONY: wabt
+wabt:
+	@if ! command -v wat2wasm >/dev/null; then $(call install,wabt,examples/calls); fi
+
+# In a cache folder, for the example in Python.
+$(PYTHON)/bin/componentize-py:
+	@if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then $(call install,python3-venv,examples/labels); fi
+	@echo "installing componentize-py $(COMPONENTIZE_PY) into $(PYTHON), for examples/labels"
+	@python3 -m venv $(PYTHON)
+	@$(PYTHON)/bin/pip install --quiet --disable-pip-version-check componentize-py==$(COMPONENTIZE_PY)

@@ -21,6 +21,7 @@ mod grants;
 mod handed_over;
 mod health;
 mod hostile;
+mod languages;
 mod limits;
 mod manifests;
 mod rbac;
