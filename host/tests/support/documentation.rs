@@ -181,7 +181,7 @@ done
 name=$LIVE/$RANDOM$RANDOM
 HOST "$@" >"$name.stdout" 2>"$name.stderr" &
 echo $! >"$name.pid"
-for _ in {1..300}; do
+for _ in {1..1200}; do
   if grep -q "everything there was is reconciled" "$name.stderr"; then exit 0; fi
   if ! kill -0 $!; then cat "$name.stderr" >&2; exit 1; fi
   sleep 0.1
