@@ -8,7 +8,7 @@ use crate::support::documentation::{Place, blocks, pages, run};
 fn every_command_that_needs_a_cluster_works() {
     let pages: Vec<_> =
         pages().into_iter().filter(|page| blocks(page).iter().any(|block| block.place == Place::Cluster)).collect();
-    assert!(pages.len() > 2, "{pages:?}");
+    assert!(!pages.is_empty());
     for page in pages {
         let cluster = ControlPlane::start_all();
         run(&page, Place::Cluster, Some(deploy::tools()), &[("KUBECONFIG", &cluster.kubeconfig())]);

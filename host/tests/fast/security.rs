@@ -131,38 +131,3 @@ fn answering(body: &'static str) -> u16 {
     });
     port
 }
-
-#[test]
-fn the_pod_of_the_base_is_as_the_restricted_profile_wants_it() {
-    let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/base");
-    let read = |file: &str| -> Value {
-        serde_saphyr::from_str(&fs::read_to_string(format!("{base}/{file}.yaml")).unwrap()).unwrap()
-    };
-    let (namespace, deployment) = (read("namespace"), read("deployment"));
-    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
-    let pod = &deployment["spec"]["template"]["spec"];
-    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_ne!(pod["securityContext"]["runAsUser"], 0);
-    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
-    for shared in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
-        assert!(pod.get(shared).is_none(), "{shared}");
-    }
-    let [container] = &pod["containers"].as_array().unwrap()[..] else { panic!("there is one container") };
-    let context = &container["securityContext"];
-    assert_eq!(context["allowPrivilegeEscalation"], false);
-    assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
-    assert_eq!(context["readOnlyRootFilesystem"], true);
-    let kinds = pod["volumes"].as_array().unwrap().iter().flat_map(|volume| volume.as_object().unwrap().keys());
-    let kinds: Vec<_> = kinds.filter(|key| *key != "name").collect();
-    assert_eq!(kinds, ["configMap", "emptyDir"]);
-    assert_eq!(container["volumeMounts"][0], json!({"name": "plugins", "mountPath": "/plugins", "readOnly": true}));
-
-    // Of what the probes ask for, and who else may.
-    let port = &container["ports"][0]["name"];
-    for probe in ["livenessProbe", "readinessProbe"] {
-        assert_eq!(container[probe]["httpGet"]["port"], *port, "{probe}");
-    }
-    let policy = read("network-policy");
-    assert_eq!(policy["spec"]["podSelector"], deployment["spec"]["selector"]);
-    assert_eq!(policy["spec"]["ingress"][0]["ports"], json!([{ "port": port }]));
-}
