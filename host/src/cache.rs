@@ -45,6 +45,8 @@ pub struct Change<'a> {
 #[derive(Debug, Default)]
 pub struct Cache {
     objects: BTreeMap<ObjectKey, Arc<Object>>,
+    /// Of the JSON of all objects.
+    bytes: usize,
     /// The objects of the list that is coming in.
     listing: Option<HashSet<ObjectKey>>,
     listed: bool,
@@ -186,6 +188,8 @@ impl Cache {
         }
         let key = object.key.clone();
         let before = self.objects.insert(key.clone(), Arc::clone(object));
+        self.bytes += object.json.len();
+        self.bytes -= before.as_ref().map_or(0, |before| before.json.len());
         if let Some(index) = &mut self.by_owner {
             if let Some(before) = &before {
                 unindex(index, before);
@@ -197,6 +201,7 @@ impl Cache {
 
     fn remove(&mut self, key: &ObjectKey, changed: &mut impl FnMut(Change<'_>)) {
         let Some(before) = self.objects.remove(key) else { return };
+        self.bytes -= before.json.len();
         if let Some(index) = &mut self.by_owner {
             unindex(index, &before);
         }
@@ -231,6 +236,11 @@ impl Cache {
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.objects.len()
+    }
+
+    /// How many bytes of JSON there are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there are none.

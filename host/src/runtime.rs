@@ -46,7 +46,7 @@ pub async fn run(
     let (span, repeat) = if config.once { (Span::Once, Repeat::Never) } else { (Span::Forever, Repeat::AsAsked) };
 
     // An object's way into the queues ...
-    let source = source(&config, span, &tally, &tasks, &stop).await?;
+    let source = source(&config, span, (&metrics, &tally), &tasks, &stop).await?;
     let election = election(&config.election, &source);
     let shards = Arc::new(election.as_ref().map_or_else(Shards::all, |(of, _)| Shards::none_of(of.shards)));
     let (dispatch, orders) = Dispatch::new(config.scope.clone(), Arc::clone(&shards));
@@ -56,7 +56,7 @@ pub async fn run(
         source.clone(),
         span,
         Arc::clone(&dispatch),
-        Arc::clone(&tally),
+        (Arc::clone(&metrics), Arc::clone(&tally)),
         tasks.clone(),
         stop.clone(),
     );
@@ -111,7 +111,7 @@ pub async fn run(
         let checks = Checks::new(Arc::clone(&dispatch), Arc::clone(&in_flight), plugins, standing, stop.clone());
         let checks = Arc::new(checks);
         let (metrics, dispatch) = (Arc::clone(&metrics), Arc::clone(&dispatch));
-        let admin = Admin { checks: Arc::clone(&checks), metrics, dispatch };
+        let admin = Admin { checks: Arc::clone(&checks), metrics, dispatch, in_flight: Arc::clone(&in_flight) };
         last.spawn("admin", until(&leave, admin.serve(&addresses).await?.map(Ok)));
         let present = Arc::clone(&checks);
         last.spawn("checks", until(&leave, async move { checks.run().await }.map(Ok)));
@@ -194,12 +194,14 @@ fn election(election: &Election, source: &Source) -> Option<(ElectionOptions, Ar
 async fn source(
     config: &Config,
     span: Span,
-    tally: &Arc<Tally>,
+    (metrics, tally): (&Metrics, &Arc<Tally>),
     tasks: &Tasks,
     stop: &CancellationToken,
 ) -> anyhow::Result<Source> {
     Ok(match &config.source {
-        config::Source::Cluster(options) => Source::Cluster(Arc::new(Cluster::find(options.clone()).await?)),
+        config::Source::Cluster(options) => {
+            Source::Cluster(Arc::new(Cluster::find(options.clone(), metrics.requests.clone()).await?))
+        }
         config::Source::Manifests { path, output } => {
             let manifests = Arc::new(Manifests::new(output.clone()));
             let (followed, path, timing, tally) =

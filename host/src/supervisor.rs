@@ -108,6 +108,7 @@ impl Supervisor {
         match change {
             Change::Loaded(plugin) => self.admit(plugin),
             Change::Removed(name) => self.remove(&name),
+            Change::Restored(name) => self.workshop.metrics.restored(&name),
             Change::Failed { name, path, reason } => self.refuse(&name, &path.display().to_string(), &reason),
             Change::Started => {}
         }

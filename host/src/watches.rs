@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{Dispatch, Order};
+use crate::metrics::Metrics;
 use crate::source::{Source, Span, Update};
 use crate::tally::Tally;
 use crate::tasks::Tasks;
@@ -16,17 +17,21 @@ pub async fn run(
     source: Source,
     span: Span,
     dispatch: Arc<Dispatch>,
-    tally: Arc<Tally>,
+    (metrics, tally): (Arc<Metrics>, Arc<Tally>),
     tasks: Tasks,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     while let Some(Some(order)) = stop.run_until_cancelled(orders.recv()).await {
-        let (source, dispatch, tally, stop) = (source.clone(), Arc::clone(&dispatch), Arc::clone(&tally), stop.clone());
+        let (source, dispatch, stop) = (source.clone(), Arc::clone(&dispatch), stop.clone());
+        let (metrics, tally) = (Arc::clone(&metrics), Arc::clone(&tally));
         tasks.spawn(format!("watch of {}", order.selection), async move {
             tracing::debug!("watching {}", order.selection);
             let deliver = |update| {
                 if span == Span::Once && matches!(update, Update::NotServed | Update::Refused(_)) {
                     tally.count_refused_watch();
+                }
+                if matches!(update, Update::Broken) {
+                    metrics.watch_restart(&order.selection.gvk);
                 }
                 dispatch.deliver(&order, update);
             };

@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 
 use crate::checks::{Checks, Report};
 use crate::dispatch::Dispatch;
-use crate::metrics::Metrics;
+use crate::health::InFlight;
+use crate::metrics::{Gauges, Metrics};
 
 /// What the endpoints tell of.
 #[derive(Clone)]
@@ -25,8 +26,10 @@ pub struct Admin {
     pub checks: Arc<Checks>,
     /// What `/metrics` serves.
     pub metrics: Arc<Metrics>,
-    /// The plugins, of which it says how each stands.
+    /// The plugins and watches, of which it says how each stands.
     pub dispatch: Arc<Dispatch>,
+    /// What is being done.
+    pub in_flight: Arc<InFlight>,
 }
 
 impl Admin {
@@ -42,6 +45,15 @@ impl Admin {
             .route("/metrics", get(metrics))
             .with_state(self);
         Ok(serve::serve(listener, router))
+    }
+
+    fn gauges(&self, now: Instant) -> Gauges {
+        let under_way = self.in_flight.all().into_iter().map(|does| (Arc::clone(&does.plugin), does.age(now)));
+        Gauges {
+            plugins: self.dispatch.plugin_gauges(now),
+            watches: self.dispatch.watch_gauges(),
+            under_way: under_way.collect(),
+        }
     }
 }
 
@@ -59,9 +71,9 @@ fn answer(report: &Report) -> (StatusCode, String) {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match admin.metrics.encode(admin.dispatch.gauges()) {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    match admin.metrics.encode(admin.gauges(Instant::now())) {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

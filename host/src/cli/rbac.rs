@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::folder::Timing;
+use crate::metrics::Requests;
 use crate::object::{Gvk, Kind};
 use crate::plugin::{AotCache, Change, Compiler, Engine, Limits, Loader, Plugin, Reload};
 use crate::rbac::{self, Need};
@@ -68,7 +69,7 @@ impl Args {
                 context: self.context.clone(),
                 ..ClusterOptions::default()
             };
-            Some(Cluster::find(options).await?)
+            Some(Cluster::find(options, Requests::default()).await?)
         } else {
             None
         };
@@ -123,7 +124,7 @@ async fn load(folder: &Path) -> anyhow::Result<Vec<Arc<Plugin>>> {
         match change {
             Change::Loaded(plugin) => plugins.push(plugin),
             Change::Failed { path, reason, .. } => bail!("{} cannot be loaded: {reason}", path.display()),
-            Change::Removed(_) => {}
+            Change::Restored(_) | Change::Removed(_) => {}
             Change::Started => break,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::{ClusterOptions, find};
 use crate::grant::ServiceAccount;
+use crate::metrics::Requests;
 
 /// How long a client is kept at least: what it is built from may be a program that takes its time.
 const KEPT: Duration = Duration::from_secs(5);
@@ -46,6 +47,7 @@ pub(super) struct Origin {
     due: Mutex<Instant>,
     /// A permit for each that is being built.
     builders: Arc<Semaphore>,
+    requests: Requests,
 }
 
 /// Clients of the same origin.
@@ -55,17 +57,24 @@ struct Pair {
     own: Client,
     /// Speaks for whom the request says.
     bare: Client,
+    /// Where the API server is, as a label says it.
+    host: Arc<str>,
 }
 
 impl Origin {
     /// With clients of that configuration, which is what the options say as yet.
-    pub(super) fn new(options: ClusterOptions, config: kube::Config) -> Result<Arc<Self>, kube::Error> {
+    pub(super) fn new(
+        options: ClusterOptions,
+        config: kube::Config,
+        requests: Requests,
+    ) -> Result<Arc<Self>, kube::Error> {
         Ok(Arc::new(Self {
             options,
             current: Mutex::new(build(config)?),
             in_doubt: AtomicBool::new(false),
             due: Mutex::new(Instant::now() + KEPT),
             builders: Arc::new(Semaphore::new(MOST_HANG)),
+            requests,
         }))
     }
 
@@ -90,7 +99,7 @@ impl Origin {
         mut request: Request<Body>,
         account: Option<HeaderValue>,
     ) -> Result<Response<Body>, kube::Error> {
-        let Pair { own, bare } = self.clients().await;
+        let Pair { own, bare, host } = self.clients().await;
         let client = match account {
             None => own,
             Some(account) => {
@@ -99,7 +108,10 @@ impl Origin {
                 bare
             }
         };
+        let mut asked = self.requests.begin(request.method().as_str(), &host);
         let answer = client.send(request).await;
+        asked.code = answer.as_ref().ok().map(|response| response.status().as_u16());
+        drop(asked);
         if answer.as_ref().map_or(true, |response| response.status() == StatusCode::UNAUTHORIZED) {
             self.in_doubt.store(true, Ordering::Relaxed);
         }
@@ -145,13 +157,20 @@ impl Origin {
 
 fn build(mut config: kube::Config) -> Result<Pair, kube::Error> {
     let own = Client::try_from(config.clone())?;
+    let host = host_of(&config.cluster_url).into();
     let auth = &mut config.auth_info;
     let mut speaks_for_another = auth.impersonate.take().is_some();
     speaks_for_another |= auth.impersonate_groups.take().is_some();
     speaks_for_another |= auth.impersonate_uid.take().is_some();
     speaks_for_another |= auth.impersonate_user_extra.take().is_some();
     let bare = if speaks_for_another { Client::try_from(config)? } else { own.clone() };
-    Ok(Pair { own, bare })
+    Ok(Pair { own, bare, host })
+}
+
+/// The host, and the port where one is named.
+fn host_of(url: &Uri) -> String {
+    let host = url.host().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// What is under these locks is put in place as a whole.
@@ -205,7 +224,7 @@ mod tests {
         });
         fs::write(&kubeconfig, config.to_string()).unwrap();
         let options = ClusterOptions { kubeconfig: Some(kubeconfig), ..ClusterOptions::default() };
-        let origin = Origin::new(options.clone(), find(&options).await.unwrap()).unwrap();
+        let origin = Origin::new(options.clone(), find(&options).await.unwrap(), Requests::default()).unwrap();
         let is_time = || *lock(&origin.due) = Instant::now();
         assert!(origin.build_anew().is_none(), "there are new ones");
 

@@ -15,6 +15,7 @@ use kube::core::Status;
 
 use self::client::Origin;
 use crate::grant::ServiceAccount;
+use crate::metrics::Requests;
 use crate::object::{Gvk, Kind};
 use crate::text;
 
@@ -69,12 +70,13 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster that the options name, or else the one that every Kubernetes client would find: by `$KUBECONFIG` or
     /// `~/.kube/config`, or from inside a pod. It is not asked for anything yet.
-    pub async fn find(options: ClusterOptions) -> anyhow::Result<Self> {
+    /// Requests to it are counted in `requests`.
+    pub async fn find(options: ClusterOptions, requests: Requests) -> anyhow::Result<Self> {
         let config = find(&options).await?;
         let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
         let is_around = kube::Config::incluster().is_ok_and(|around| around.cluster_url == config.cluster_url);
         let (timeout, impersonating, kinds) = (options.timeout, Mutex::default(), Mutex::default());
-        let origin = Origin::new(options, config).with_context(|| format!("cluster at {url}"))?;
+        let origin = Origin::new(options, config, requests).with_context(|| format!("cluster at {url}"))?;
         let client = origin.client(None, &namespace)?;
         Ok(Self { origin, client, namespace, is_around, url, timeout, impersonating, kinds })
     }

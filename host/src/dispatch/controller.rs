@@ -175,7 +175,7 @@ impl Controller {
 
     pub(super) fn add(&self, target: &ObjectRef, priority: Priority) {
         if self.shards.holds(target) {
-            lock(&self.queue).add(target, priority);
+            lock(&self.queue).add(target, priority, Instant::now());
             self.wake();
         }
     }
@@ -183,7 +183,7 @@ impl Controller {
     /// Has the plugin told that an object is gone: now, or when this replica has its shard, if nobody else does by then.
     pub(super) fn add_gone(&self, target: &ObjectRef) {
         if self.shards.holds(target) {
-            lock(&self.queue).add(target, Priority::Live);
+            lock(&self.queue).add(target, Priority::Live, Instant::now());
             self.wake();
             return;
         }
@@ -201,11 +201,11 @@ impl Controller {
         priority: Priority,
         meant: impl Fn(&ObjectRef) -> bool,
     ) {
-        let mut queue = lock(&self.queue);
+        let (mut queue, now) = (lock(&self.queue), Instant::now());
         for object in objects {
             let target = ObjectRef { gvk: gvk.clone(), key: object.key.clone() };
             if meant(&target) && self.shards.holds(&target) {
-                queue.add(&target, priority);
+                queue.add(&target, priority, now);
             }
         }
         drop(queue);
@@ -214,7 +214,7 @@ impl Controller {
 
     /// Begins anew, with whatever was held back.
     pub(super) fn release(&self) {
-        lock(&self.queue).release();
+        lock(&self.queue).release(Instant::now());
         *lock(&self.hot_loops) = HotLoops::default();
     }
 

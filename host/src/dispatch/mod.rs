@@ -74,6 +74,8 @@ pub struct Work {
     pub attempt: u32,
     /// Why it is to be reconciled.
     pub priority: Priority,
+    /// For how long it could have been taken.
+    pub waited: Duration,
     /// The version in force.
     pub plugin: Arc<Plugin>,
     /// The plugin is gone: it is not to be called.
@@ -151,6 +153,7 @@ impl Dispatch {
                 watched.status = Status::Refused(reason.into());
                 true
             }
+            Update::Broken => false,
             Update::Event(event) => {
                 let completes = matches!(event, Event::InitDone);
                 watched.apply(selection, event, &mut wakes);
@@ -270,8 +273,8 @@ impl Dispatch {
         drop((trust, queue));
         let object = state.object(&duty.targets, &job.key).cloned();
         let (plugin, retired) = (Arc::clone(&duty.plugin), duty.retired);
-        let (attempt, priority, pulse) = (job.attempt, job.priority, Arc::clone(pulse));
-        Ok(Work { object, target: job.key, attempt, priority, plugin, retired, pulse })
+        let (attempt, priority, waited, pulse) = (job.attempt, job.priority, job.waited, Arc::clone(pulse));
+        Ok(Work { object, target: job.key, attempt, priority, waited, plugin, retired, pulse })
     }
 
     /// The object of some work as it is now, for a call that begins only now. What has happened to it since the work was

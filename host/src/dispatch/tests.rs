@@ -1,9 +1,10 @@
 //! Dispatch with plugins that are not called: the tests say how their calls end.
 
+mod vitals;
+
 use super::*;
 use crate::grant::Grant;
 use crate::health::InFlight;
-use crate::metrics::PluginGauges;
 use crate::object::{Kind, Owner};
 use crate::reads::What;
 
@@ -165,65 +166,6 @@ async fn after_a_trial_there_is_always_a_worker_that_looks_out_for_what_is_delay
         assert_eq!(name.expect(expected).unwrap(), expected);
     }
     controller.stop.cancel();
-}
-
-#[test]
-fn the_depth_of_the_queue_and_the_pause_are_told_as_they_are_at_each_moment() {
-    let mut bench = Bench::new();
-    let pods = watch("Pod", None, "");
-    let controller = bench.put_in_force(plugin(1, vec![pods.clone()], None));
-    let told = |bench: &Bench, depth, paused| {
-        assert_eq!(bench.dispatch.gauges(), [PluginGauges { plugin: "idle".into(), paused, depth }]);
-    };
-    told(&bench, 0, false);
-    bench.list(&pods.gvk, &["a", "b", "c", "d", "e", "f", "g", "h"]);
-    told(&bench, 8, false);
-    let [one, other, another] = [(); 3].map(|()| bench.take(&controller).unwrap());
-    told(&bench, 5, false);
-    bench.dispatch.finish(&controller, &one, End::Done, Sign::Works);
-    bench.dispatch.finish(&controller, &other, End::RequeueAfter(Duration::from_hours(1)), Sign::Works);
-    told(&bench, 5, false);
-    bench.dispatch.finish(&controller, &another, End::RequeueAfter(Duration::ZERO), Sign::Works);
-    told(&bench, 6, false);
-    bench.tell(&pods.gvk, || Event::Apply(object("b", 2)));
-    bench.tell(&pods.gvk, || Event::Apply(object("b", 3)));
-    told(&bench, 7, false);
-
-    for left in (2..7).rev() {
-        told(&bench, left + 1, false);
-        bench.call(&controller, End::RequeueAfter(Duration::from_hours(1)), Sign::Breaks);
-    }
-    told(&bench, 2, true);
-    bench.put_in_force(plugin(2, vec![pods.clone()], None));
-    told(&bench, 8, false);
-    bench.dispatch.stop("idle");
-    assert_eq!(bench.dispatch.gauges(), []);
-}
-
-#[tokio::test]
-async fn no_call_begins_before_the_kinds_that_the_plugin_owns_are_listed() {
-    let mut bench = Bench::new();
-    let [pods, maps, secrets] = ["Pod", "ConfigMap", "Secret"].map(|kind| watch(kind, None, ""));
-    let owns = vec![maps.clone(), secrets.clone()];
-    let controller = bench.put_in_force(owning(plugin(1, vec![pods.clone()], None), owns));
-    bench.list(&pods.gvk, &["a"]);
-    bench.list(&secrets.gvk, &[]);
-    {
-        let mut next = std::pin::pin!(bench.dispatch.next(&controller, 0, &bench.pulse));
-        assert!(futures::poll!(&mut next).is_pending());
-        bench.tell(&maps.gvk, || Event::Init);
-        let owner = Owner { gvk: pods.gvk.clone(), name: "a".into(), uid: "a".into() };
-        bench.tell(&maps.gvk, || {
-            Event::InitApply(Object { owner: Some(Box::new(owner.clone())), ..object("child", 1) })
-        });
-        assert!(futures::poll!(&mut next).is_pending());
-        bench.tell(&maps.gvk, || Event::InitDone);
-        let work = tokio::time::timeout(Duration::from_secs(10), next).await.unwrap().unwrap();
-        assert_eq!(work.target.to_string(), "Pod default/a");
-        bench.dispatch.finish(&controller, &work, End::Done, Sign::Works);
-    }
-    assert_eq!(bench.dispatch.owned_by(&controller, "a").len(), 1);
-    assert_eq!(bench.take(&controller).map(|work| work.target), None, "what is listed wakes nobody once more");
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::controller::{Controller, Duty, lock};
-use super::watched::Status;
+use super::watched::{Status, Watched};
 use super::{Dispatch, State};
 use crate::health::Waiting;
-use crate::metrics::PluginGauges;
+use crate::metrics::{PluginGauges, WatchGauges, WatchStatus};
+use crate::queue::Figures;
 use crate::selector::Selection;
 
 impl Dispatch {
@@ -26,14 +27,42 @@ impl Dispatch {
     }
 
     /// How it stands with each plugin.
-    pub fn gauges(&self) -> Vec<PluginGauges> {
+    pub fn plugin_gauges(&self, now: Instant) -> Vec<PluginGauges> {
         let state = self.read();
-        let gauges = |controller: &Arc<Controller>| PluginGauges {
-            plugin: Arc::clone(&controller.name),
-            paused: controller.pause().is_some(),
-            depth: lock(&controller.queue).depth(Instant::now()),
+        let gauges = |controller: &Arc<Controller>| {
+            let Duty { plugin, retired, .. } = &*controller.duty();
+            let Figures { live, backlog, running, adds, retries } = lock(&controller.queue).figures(now);
+            PluginGauges {
+                plugin: Arc::clone(&controller.name),
+                digest: (!retired).then_some(plugin.digest),
+                paused: controller.pause().is_some(),
+                memory_limit: plugin.limits.memory,
+                concurrency: plugin.grant.concurrency,
+                running,
+                live,
+                backlog,
+                adds,
+                retries,
+            }
         };
         state.controllers.values().map(gauges).collect()
+    }
+
+    /// How it stands with each watch.
+    pub fn watch_gauges(&self) -> Vec<WatchGauges> {
+        let state = self.read();
+        let gauges = |(watch, watched): (&Arc<Selection>, &Watched)| WatchGauges {
+            gvk: watch.gvk.clone(),
+            status: match watched.status {
+                Status::Starting => WatchStatus::starting,
+                Status::Listed => WatchStatus::listed,
+                Status::NotServed => WatchStatus::not_served,
+                Status::Refused(_) => WatchStatus::refused,
+            },
+            objects: watched.cache.len(),
+            bytes: watched.cache.bytes(),
+        };
+        state.watches.iter().map(gauges).collect()
     }
 
     /// How far each watch is, in the order of their texts.
@@ -48,9 +77,8 @@ impl Dispatch {
     /// The watches of which nothing was heard for too long, and for how long that is.
     pub fn silent(&self, now: Instant) -> Vec<(Arc<Selection>, Duration)> {
         let state = self.read();
-        let silence = |(watch, watched): (&Arc<Selection>, &super::Watched)| {
-            Some((Arc::clone(watch), watched.heard.silence(now)?))
-        };
+        let silence =
+            |(watch, watched): (&Arc<Selection>, &Watched)| Some((Arc::clone(watch), watched.heard.silence(now)?));
         state.watches.iter().filter_map(silence).collect()
     }
 }

@@ -29,6 +29,8 @@ pub struct UnderWay {
     pub target: ObjectRef,
     /// What it is, for people.
     pub what: &'static str,
+    /// When the worker took the object on.
+    since: Instant,
     /// When it has to be over.
     over: Instant,
 }
@@ -56,7 +58,9 @@ impl Pulse {
         let (plugin, target) = (Arc::clone(&self.plugin), target.clone());
         // What may take for ever is never over.
         let over = now.checked_add(limit).unwrap_or(now + Duration::from_hours(24 * 365));
-        *self.lock() = Some(UnderWay { plugin, target, what, over });
+        let mut does = self.lock();
+        let since = does.as_ref().map_or(now, |before| before.since);
+        *does = Some(UnderWay { plugin, target, what, since, over });
     }
 
     /// The worker does nothing.
@@ -71,6 +75,11 @@ impl Pulse {
 }
 
 impl UnderWay {
+    /// For how long the worker has been at the object.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
     /// Whether it has to be over, and for so long that nothing will end it any more.
     pub fn is_stuck(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.over) > GRACE
@@ -100,11 +109,13 @@ mod tests {
         assert_eq!(in_flight.all()[0].to_string(), "plugin demo: the call for ReplicaSet default/a");
         pulse.begin(&target, "a change", Duration::from_secs(30), start + Duration::from_secs(10));
         assert!(!stuck(41) && stuck(71), "each has a limit of its own");
+        assert_eq!(in_flight.all()[0].age(start + Duration::from_secs(41)), Duration::from_secs(41), "of all it does");
         pulse.begin(&target, "the call", Duration::MAX, start);
         assert!(!stuck(1_000_000), "what may take for ever is never over");
         pulse.end();
         assert!(in_flight.all().is_empty());
         pulse.begin(&target, "the call", Duration::ZERO, start);
+        assert_eq!(in_flight.all()[0].age(start), Duration::ZERO, "this is another call");
         drop(pulse);
         assert!(in_flight.all().is_empty(), "a worker that is gone does nothing");
     }

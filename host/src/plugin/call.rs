@@ -9,7 +9,7 @@ use super::bindings::{Reconciler, ReconcilerPre};
 use super::error::CallError;
 use super::program::{Plugin, Program};
 use super::request::Request;
-use super::sandbox::{Call, Guest, Sandbox};
+use super::sandbox::{Call, Guest, Sandbox, Usage};
 use crate::grant::Isolation;
 use crate::quota::Volume;
 
@@ -26,6 +26,8 @@ pub struct Answer {
     pub written: Volume,
     /// How many bytes more it wanted to write.
     pub dropped: usize,
+    /// What it used.
+    pub usage: Usage,
 }
 
 /// Calls a plugin, and keeps its instance from call to call for as long as the plugin is the same and answers, unless its
@@ -47,9 +49,15 @@ impl Caller {
         let log = &instance.sandbox.store.data().log;
         let written = Volume { output: stdout.cost, log: stderr.cost + log.cost };
         let dropped = stdout.dropped + stderr.dropped + log.dropped;
+        let usage = instance.sandbox.usage();
         let is_kept = plugin.grant.isolation == Isolation::Kept && instance.reconciler.is_some();
         self.kept = is_kept.then_some(instance);
-        Answer { result, stdout: stdout.bytes, stderr: stderr.bytes, written, dropped }
+        Answer { result, stdout: stdout.bytes, stderr: stderr.bytes, written, dropped, usage }
+    }
+
+    /// How many bytes of memory the instance has that is kept, if there is one.
+    pub fn keeps(&self) -> Option<usize> {
+        self.kept.as_ref().map(|instance| instance.sandbox.memory())
     }
 
     /// Lets the instance go, and its memory with it. The next call makes a new one.

@@ -45,3 +45,4 @@ pub use program::{Arrival, Plugin};
 pub use reader::Reader;
 pub use reload::{BROKEN_GRACE, Change, Reload, Undone};
 pub use request::{ReconcileId, Request};
+pub use sandbox::Usage;

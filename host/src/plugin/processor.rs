@@ -27,6 +27,11 @@ impl ProcessorTime {
         Duration::from_nanos(self.before.load(Ordering::Relaxed) + self.of_poll())
     }
 
+    /// What there was in all polls that are over.
+    pub(super) fn used_before(&self) -> Duration {
+        Duration::from_nanos(self.before.load(Ordering::Relaxed))
+    }
+
     /// Runs the future, whose time counts.
     pub(super) async fn count<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
@@ -84,7 +89,8 @@ mod tests {
         let expected = Duration::from_millis(20);
         assert!((expected..expected * 5 / 4).contains(&first), "{first:?}");
         assert!((2 * expected..expected * 5 / 2).contains(&both), "{both:?}");
+        assert!(time.used_before() >= both);
         time.reset();
-        assert_eq!(time.before.load(Ordering::Relaxed), 0);
+        assert_eq!(time.used_before(), Duration::ZERO);
     }
 }

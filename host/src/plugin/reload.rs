@@ -31,6 +31,8 @@ const MAX_READINGS: usize = 4;
 pub enum Change {
     /// Put it in force, in place of the one of the same name.
     Loaded(Arc<Plugin>),
+    /// The files, which have been others, are again those of the version in force.
+    Restored(Arc<str>),
     /// Its file is gone: stop it.
     Removed(Arc<str>),
     /// Its file cannot be loaded. Nothing is to be done but to say so.
@@ -255,6 +257,7 @@ impl Reload {
             Ok((version, _)) if file.in_force == Some(version) => {
                 if file.fault.take().is_some() | file.refused.take().is_some() {
                     tracing::info!(plugin = &*name, "the files are again what is in force");
+                    self.changes.send(Change::Restored(name)).await?;
                 }
             }
             Ok((version, _)) if file.refused == Some(version) => {

@@ -118,6 +118,11 @@ impl Sandbox {
         self.store.data().memory.used
     }
 
+    /// What the call has used until now.
+    pub(super) fn usage(&self) -> Usage {
+        Usage { processor: self.time.used_before(), memory: self.memory() }
+    }
+
     fn explain(&self, error: &wasmtime::Error) -> CallError {
         if let Some(I32Exit(code)) = error.downcast_ref() {
             CallError::Exit(*code)
@@ -131,6 +136,15 @@ impl Sandbox {
             CallError::Trap(error.root_cause().to_string())
         }
     }
+}
+
+/// What a call has used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Processor time of the guest, with what the host did for it when it was called.
+    pub processor: Duration,
+    /// Bytes of all memories and tables of the instance together, which never shrink.
+    pub memory: usize,
 }
 
 /// How wasmtime says that a guest passes too much to the host. It has no public type for that.

@@ -58,6 +58,23 @@ pub struct Job {
     pub attempt: u32,
     /// Why it is to be reconciled.
     pub priority: Priority,
+    /// For how long it could have been taken.
+    pub waited: Duration,
+}
+
+/// What there is to count about a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// How many live objects can be taken.
+    pub live: usize,
+    /// How many objects of the backlog can be taken.
+    pub backlog: usize,
+    /// How many objects were taken and are not finished.
+    pub running: usize,
+    /// How often an object came to wait.
+    pub adds: u64,
+    /// How often an object is tried again because it failed.
+    pub retries: u64,
 }
 
 /// The work queue of one plugin.
@@ -72,10 +89,15 @@ pub struct Queue {
     next_delayed: u64,
     /// How many live objects were taken since the last one of the backlog.
     live_in_a_row: u32,
-    waiting: usize,
+    /// How many objects wait, by priority.
+    waiting: [usize; 2],
     running: usize,
+    /// How often an object came to wait.
+    added: u64,
     /// How often an object was taken.
     taken: u64,
+    /// How often an object was to be tried again.
+    retried: u64,
     jitter: fastrand::Rng,
 }
 
@@ -87,7 +109,8 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    Waiting(Priority),
+    /// Since then.
+    Waiting(Priority, Instant),
     Delayed((Instant, u64)),
     /// Delayed, and an event makes it due by then and not before.
     Held((Instant, u64), Instant),
@@ -110,15 +133,17 @@ impl Queue {
             delayed: BTreeMap::new(),
             next_delayed: 0,
             live_in_a_row: 0,
-            waiting: 0,
+            waiting: [0; 2],
             running: 0,
+            added: 0,
             taken: 0,
+            retried: 0,
             jitter: fastrand::Rng::with_seed(seed),
         }
     }
 
     /// Asks for the object to be reconciled, now or right after the call that it is in.
-    pub fn add(&mut self, key: &ObjectRef, priority: Priority) {
+    pub fn add(&mut self, key: &ObjectRef, priority: Priority, now: Instant) {
         match self.entries.get_mut(key).map(|entry| &mut entry.state) {
             Some(State::Running { again, last }) => {
                 *again = (*again).max(Some(priority));
@@ -131,24 +156,24 @@ impl Queue {
                     self.delay(key.clone(), until, |due| State::Held(due, until));
                 }
             }
-            Some(State::Waiting(known)) if *known >= priority => {}
-            _ => self.wait(key.clone(), priority),
+            Some(State::Waiting(known, _)) if *known >= priority => {}
+            _ => self.wait(key.clone(), priority, now),
         }
     }
 
     /// Takes the object whose turn it is.
     pub fn take(&mut self, now: Instant) -> Option<Job> {
         while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
-            let key = due.get().clone();
-            self.wait(key, Priority::Backlog);
+            let (since, key) = (due.key().0, due.get().clone());
+            self.wait(key, Priority::Backlog, since);
         }
-        let (key, priority) = self.pop()?;
+        let (key, priority, since) = self.pop()?;
         let entry = self.entries.get_mut(&key)?;
         entry.state = State::Running { again: None, last: false };
-        self.waiting -= 1;
+        self.waiting[priority as usize] -= 1;
         self.running += 1;
         self.taken += 1;
-        Some(Job { attempt: entry.failures, key, priority })
+        Some(Job { attempt: entry.failures, key, priority, waited: now.saturating_duration_since(since) })
     }
 
     /// The call for an object that was taken begins only now, and with what the object is now: what was asked for until
@@ -179,8 +204,9 @@ impl Queue {
             End::Retry { rest } if !rest.is_zero() => Some(rest),
             _ => None,
         };
+        self.retried += u64::from(matches!(end, End::Retry { .. }));
         if let (Some(priority), None) = (again, hold) {
-            self.wait(key.clone(), priority);
+            self.wait(key.clone(), priority, now);
             return Some(Duration::ZERO);
         }
         let delay = match end {
@@ -202,12 +228,12 @@ impl Queue {
     }
 
     /// Lets go of what is held: it is taken as soon as it is its turn.
-    pub fn release(&mut self) {
+    pub fn release(&mut self, now: Instant) {
         let is_held =
             |key: &&ObjectRef| matches!(self.entries.get(*key).map(|entry| &entry.state), Some(State::Held(..)));
         let held: Vec<_> = self.delayed.values().filter(is_held).cloned().collect();
         for key in held {
-            self.wait(key, Priority::Backlog);
+            self.wait(key, Priority::Backlog, now);
         }
     }
 
@@ -219,7 +245,7 @@ impl Queue {
                 (*again, *last) = (None, true);
                 return;
             }
-            State::Waiting(_) => self.waiting -= 1,
+            State::Waiting(priority, _) => self.waiting[*priority as usize] -= 1,
             State::Delayed(due) | State::Held(due, _) => drop(self.delayed.remove(due)),
             State::Resting => {}
         }
@@ -229,7 +255,7 @@ impl Queue {
     /// The objects whose last call has failed, or that something has happened to since.
     pub fn unfinished(&self) -> impl Iterator<Item = &ObjectRef> {
         let is_unfinished =
-            |entry: &Entry| entry.failures > 0 || matches!(entry.state, State::Waiting(_) | State::Running { .. });
+            |entry: &Entry| entry.failures > 0 || matches!(entry.state, State::Waiting(..) | State::Running { .. });
         self.entries.iter().filter(move |(_, entry)| is_unfinished(entry)).map(|(key, _)| key)
     }
 
@@ -245,37 +271,52 @@ impl Queue {
 
     /// How many objects can be taken: those that wait, and those whose delay is over.
     pub fn depth(&self, now: Instant) -> usize {
-        self.waiting + self.delayed.range(..=(now, u64::MAX)).count()
+        let Figures { live, backlog, .. } = self.figures(now);
+        live + backlog
+    }
+
+    /// What there is to count.
+    pub fn figures(&self, now: Instant) -> Figures {
+        let [backlog, live] = self.waiting;
+        let due = self.delayed.range(..=(now, u64::MAX)).count();
+        Figures { live, backlog: backlog + due, running: self.running, adds: self.added, retries: self.retried }
     }
 
     /// Whether an object waits to be taken, or will.
     pub fn has_more(&self) -> bool {
-        self.waiting > 0 || !self.delayed.is_empty()
+        self.is_waiting() || !self.delayed.is_empty()
     }
 
     /// Whether nothing waits and nothing is in a call; delayed objects do not count.
     pub fn is_idle(&self) -> bool {
-        self.waiting == 0 && self.running == 0
+        !self.is_waiting() && self.running == 0
     }
 
     /// If there is something to be taken and nothing is in a call: how often something was taken until now.
     pub fn left_since(&self, now: Instant) -> Option<u64> {
-        let has_some = self.waiting > 0 || self.next_due().is_some_and(|due| due <= now);
+        let has_some = self.is_waiting() || self.next_due().is_some_and(|due| due <= now);
         (has_some && self.running == 0).then_some(self.taken)
     }
 
+    fn is_waiting(&self) -> bool {
+        self.waiting != [0; 2]
+    }
+
     /// Makes the object waiting, whatever it was but running.
-    fn wait(&mut self, key: ObjectRef, priority: Priority) {
+    fn wait(&mut self, key: ObjectRef, priority: Priority, since: Instant) {
         let entry = self.entries.entry(key.clone()).or_insert(Entry { state: State::Resting, failures: 0 });
-        match entry.state {
-            State::Delayed(due) | State::Held(due, _) => {
-                self.delayed.remove(&due);
-                self.waiting += 1;
-            }
-            State::Resting => self.waiting += 1,
-            State::Waiting(_) | State::Running { .. } => {}
+        if let State::Delayed(due) | State::Held(due, _) = entry.state {
+            self.delayed.remove(&due);
         }
-        entry.state = State::Waiting(priority);
+        let since = if let State::Waiting(before, known) = entry.state {
+            self.waiting[before as usize] -= 1;
+            known
+        } else {
+            self.added += 1;
+            since
+        };
+        self.waiting[priority as usize] += 1;
+        entry.state = State::Waiting(priority, since);
         match priority {
             Priority::Live => self.live.push_back(key),
             Priority::Backlog => self.backlog.push_back(key),
@@ -291,7 +332,7 @@ impl Queue {
         }
     }
 
-    fn pop(&mut self) -> Option<(ObjectRef, Priority)> {
+    fn pop(&mut self) -> Option<(ObjectRef, Priority, Instant)> {
         let mut order = [Priority::Live, Priority::Backlog];
         if self.live_in_a_row >= LIVE_IN_A_ROW {
             order.reverse();
@@ -302,11 +343,12 @@ impl Queue {
                 Priority::Backlog => &mut self.backlog,
             };
             while let Some(key) = keys.pop_front() {
-                let state = self.entries.get(&key).map(|entry| &entry.state);
-                if matches!(state, Some(State::Waiting(waiting)) if *waiting == priority) {
+                if let Some(&State::Waiting(waiting, since)) = self.entries.get(&key).map(|entry| &entry.state)
+                    && waiting == priority
+                {
                     self.live_in_a_row =
                         if priority == Priority::Live { self.live_in_a_row.saturating_add(1) } else { 0 };
-                    return Some((key, priority));
+                    return Some((key, priority, since));
                 }
             }
         }
@@ -346,8 +388,8 @@ mod tests {
     fn an_object_is_queued_once_however_many_events_there_are() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
         for _ in 0..3 {
-            queue.add(&key("a"), Priority::Live);
-            queue.add(&key("a"), Priority::Backlog);
+            queue.add(&key("a"), Priority::Live, now);
+            queue.add(&key("a"), Priority::Backlog, now);
         }
         assert_eq!(queue.depth(now), 1);
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
@@ -355,11 +397,34 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_to_wait_and_what_is_tried_again_is_counted_and_so_is_the_time_until_it_is_taken() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        let (second, later) = (Duration::from_secs(1), now + Duration::from_mins(1));
+        queue.add(&key("a"), Priority::Backlog, now);
+        queue.add(&key("a"), Priority::Live, now + second);
+        queue.add(&key("b"), Priority::Backlog, now);
+        let figures = Figures { live: 1, backlog: 1, running: 0, adds: 2, retries: 0 };
+        assert_eq!(queue.figures(now), figures, "lifted, it has not come anew");
+        assert_eq!(queue.take(now + 2 * second).unwrap().waited, 2 * second, "since it first came");
+        queue.add(&key("a"), Priority::Live, now + 3 * second);
+        queue.finish(&key("a"), End::RequeueAfter(second), now + 5 * second);
+        assert_eq!(queue.take(now + 6 * second).unwrap().waited, second, "it could not be taken during its call");
+        queue.finish(&key("a"), RETRY, now + 6 * second);
+        let figures = Figures { live: 0, backlog: 2, running: 0, adds: 3, retries: 1 };
+        assert_eq!(queue.figures(later), figures);
+        let mut waited = [(); 2].map(|()| queue.take(later).unwrap().waited);
+        waited.sort();
+        assert!(waited[0] > 53 * second && waited[0] < 54 * second, "since it was due: {waited:?}");
+        assert_eq!(waited[1], 60 * second);
+        assert_eq!(queue.figures(later), Figures { live: 0, backlog: 0, running: 2, adds: 4, retries: 1 });
+    }
+
+    #[test]
     fn work_is_left_when_it_could_be_taken_and_nothing_is_in_a_call() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
         assert_eq!(queue.left_since(now), None);
-        queue.add(&key("a"), Priority::Live);
-        queue.add(&key("b"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
+        queue.add(&key("b"), Priority::Live, now);
         assert_eq!(queue.left_since(now), Some(0));
         queue.take(now).unwrap();
         assert_eq!(queue.left_since(now), None, "the other one has to wait");
@@ -375,10 +440,10 @@ mod tests {
     fn live_work_goes_before_backlog_and_lifts_an_object_out_of_it() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
         for name in ["a", "b", "c"] {
-            queue.add(&key(name), Priority::Backlog);
+            queue.add(&key(name), Priority::Backlog, now);
         }
-        queue.add(&key("d"), Priority::Live);
-        queue.add(&key("c"), Priority::Live);
+        queue.add(&key("d"), Priority::Live, now);
+        queue.add(&key("c"), Priority::Live, now);
         let order: Vec<_> = std::iter::from_fn(|| taken(&mut queue, now)).collect();
         assert_eq!(order, ["d", "c", "a", "b"]);
     }
@@ -386,9 +451,9 @@ mod tests {
     #[test]
     fn an_object_in_a_call_is_taken_again_only_after_it() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
-        queue.add(&key("a"), Priority::Backlog);
+        queue.add(&key("a"), Priority::Backlog, now);
         assert_eq!(taken(&mut queue, now), None);
         assert!(!queue.is_idle());
         queue.finish(&key("a"), End::Done, now);
@@ -400,16 +465,16 @@ mod tests {
     #[test]
     fn what_is_asked_for_before_a_call_begins_is_done_by_it_and_what_comes_later_is_not() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.take(now).unwrap();
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.begin(&key("a"));
         queue.finish(&key("a"), End::Done, now);
         assert_eq!(taken(&mut queue, now), None);
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.take(now).unwrap();
         queue.begin(&key("a"));
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.finish(&key("a"), End::Done, now);
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
     }
@@ -417,7 +482,7 @@ mod tests {
     #[test]
     fn failures_back_off_doubling_with_jitter_up_to_the_longest_delay() {
         let (mut queue, mut now) = (Queue::new(7), Instant::now());
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         for failures in 1..=25 {
             let job = queue.take(now).unwrap();
             assert_eq!(job.attempt, failures - 1);
@@ -435,23 +500,23 @@ mod tests {
     #[test]
     fn success_resets_the_backoff_and_an_event_does_not() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         let job = queue.take(now).unwrap();
         queue.finish(&job.key, RETRY, now);
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         assert_eq!(queue.take(now).unwrap().attempt, 1, "at once, and the failure is remembered");
         assert_eq!(queue.next_due(), None, "the retry it replaces is gone");
         queue.finish(&key("a"), End::Done, now);
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         assert_eq!(queue.take(now).unwrap().attempt, 0);
     }
 
     #[test]
     fn a_stream_of_events_does_not_keep_the_backlog_waiting_for_ever() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
-        queue.add(&key("backlog"), Priority::Backlog);
+        queue.add(&key("backlog"), Priority::Backlog, now);
         let turn = (0..100).position(|event| {
-            queue.add(&key(&format!("live-{event}")), Priority::Live);
+            queue.add(&key(&format!("live-{event}")), Priority::Live, now);
             taken(&mut queue, now).unwrap() == "backlog"
         });
         assert_eq!(turn, Some(16));
@@ -461,8 +526,8 @@ mod tests {
     #[test]
     fn what_comes_back_does_not_keep_the_backlog_waiting() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
-        queue.add(&key("again"), Priority::Live);
-        queue.add(&key("backlog"), Priority::Backlog);
+        queue.add(&key("again"), Priority::Live, now);
+        queue.add(&key("backlog"), Priority::Backlog, now);
         queue.take(now).unwrap();
         queue.finish(&key("again"), End::RequeueAfter(Duration::ZERO), now);
         let order: Vec<_> = std::iter::from_fn(|| taken(&mut queue, now)).collect();
@@ -472,11 +537,11 @@ mod tests {
     #[test]
     fn a_terminal_failure_waits_for_a_change_and_a_requeue_for_its_time() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.take(now).unwrap();
         queue.finish(&key("a"), End::Terminal, now);
         assert!(queue.is_idle() && queue.next_due().is_none());
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         assert_eq!(queue.take(now).unwrap().attempt, 1);
         queue.finish(&key("a"), End::RequeueAfter(Duration::from_mins(1)), now);
         assert_eq!(queue.next_due(), Some(now + Duration::from_mins(1)));
@@ -489,15 +554,15 @@ mod tests {
     #[test]
     fn what_is_held_is_not_taken_before_its_time_whatever_happens() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.take(now).unwrap();
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.finish(&key("a"), End::Hold(Duration::from_secs(2)), now);
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         assert_eq!(queue.take(now + Duration::from_secs(1)), None);
         assert_eq!(taken(&mut queue, now + Duration::from_secs(2)).as_deref(), Some("a"));
         queue.finish(&key("a"), End::Hold(Duration::from_secs(2)), now);
-        queue.release();
+        queue.release(now);
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
     }
 
@@ -505,24 +570,24 @@ mod tests {
     fn what_is_to_rest_is_taken_after_its_backoff_or_at_a_change_and_not_before_the_rest_is_over() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
         let (second, end) = (Duration::from_secs(1), End::Retry { rest: Duration::from_secs(2) });
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         for failures in 0..20 {
             let later = now + 3 * second * failures;
-            queue.add(&key("a"), Priority::Live);
+            queue.add(&key("a"), Priority::Live, now);
             assert_eq!(queue.take(later).unwrap().attempt, failures);
             let again = queue.finish(&key("a"), end, later).unwrap();
             assert!(again >= 2 * second && again >= backoff(failures + 1).mul_f64(0.75), "{failures}: {again:?}");
             // Every second time the change comes while it rests.
             if failures % 2 == 0 {
-                queue.add(&key("a"), Priority::Live);
+                queue.add(&key("a"), Priority::Live, now);
                 assert_eq!(queue.next_due(), Some(later + 2 * second));
             }
             assert_eq!(queue.take(later + second), None);
         }
         queue.forget(&key("a"));
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         queue.take(now).unwrap();
-        queue.add(&key("a"), Priority::Live);
+        queue.add(&key("a"), Priority::Live, now);
         assert_eq!(queue.finish(&key("a"), end, now), Some(2 * second), "what has come meanwhile");
         assert_eq!((queue.take(now + second), queue.next_due()), (None, Some(now + 2 * second)));
     }
@@ -531,14 +596,14 @@ mod tests {
     fn what_is_forgotten_does_not_come_back_by_itself() {
         let (mut queue, now) = (Queue::new(0), Instant::now());
         for name in ["waiting", "running", "delayed"] {
-            queue.add(&key(name), Priority::Live);
+            queue.add(&key(name), Priority::Live, now);
         }
         queue.forget(&key("waiting"));
         assert_eq!(taken(&mut queue, now).as_deref(), Some("running"));
         assert_eq!(taken(&mut queue, now).as_deref(), Some("delayed"));
         queue.finish(&key("delayed"), RETRY, now);
         queue.forget(&key("delayed"));
-        queue.add(&key("running"), Priority::Live);
+        queue.add(&key("running"), Priority::Live, now);
         queue.forget(&key("running"));
         queue.finish(&key("running"), RETRY, now);
         assert!(queue.is_idle() && queue.next_due().is_none() && queue.entries.is_empty());

@@ -211,7 +211,7 @@ impl Pair {
 
     fn add(&mut self, object: usize, priority: Priority) {
         self.story.steps.push(format!("add {object}, {priority:?}"));
-        self.queue.add(&self.keys[object], priority);
+        self.queue.add(&self.keys[object], priority, self.now);
         self.model.add(object, priority);
     }
 

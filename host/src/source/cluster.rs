@@ -59,6 +59,7 @@ impl Cluster {
                             let delay = next_delay(&mut named_only, None);
                             let seconds = delay.as_secs_f64();
                             tracing::warn!("cannot watch {kind} at {url}, looking again in {seconds:.1} s: {reason}");
+                            deliver(Update::Broken);
                             tokio::time::sleep(delay).await;
                         }
                     }
@@ -89,6 +90,7 @@ impl Cluster {
                     let delay = next_delay(&mut backoff, status);
                     let (seconds, reason) = (delay.as_secs_f64(), explain(&error));
                     tracing::warn!("cannot watch {gvk} at {url}, trying again in {seconds:.1} s: {reason}");
+                    deliver(Update::Broken);
                     tokio::time::sleep(delay).await;
                 }
             }
@@ -126,6 +128,7 @@ impl Cluster {
             let delay = next_delay(&mut backoff, broken.status());
             let seconds = delay.as_secs_f64();
             tracing::warn!("cannot watch {kind} at {url}, trying again in {seconds:.1} s: {reason}");
+            deliver(Update::Broken);
             tokio::time::sleep(delay).await;
         }
     }

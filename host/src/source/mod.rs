@@ -41,6 +41,8 @@ pub enum Update {
     NotServed,
     /// The API server refuses the watch, for this reason. It is tried again.
     Refused(String),
+    /// The watch has failed, for whatever reason, and is tried again.
+    Broken,
     /// Something about the objects.
     Event(Event),
 }

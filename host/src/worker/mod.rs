@@ -21,7 +21,7 @@ use crate::cluster::Trouble;
 use crate::dispatch::{Controller, Dispatch, Ended, Work};
 use crate::health::{InFlight, Pulse, Waits};
 use crate::hot_loop::Heat;
-use crate::metrics::{Metrics, ReconcileMetrics};
+use crate::metrics::{Keeper, Metrics, ReconcileMetrics};
 use crate::output::Output;
 use crate::plugin::{Answer, CallError, Caller, Outcome, Plugin, Reader, ReconcileId, Request, Undone};
 use crate::queue::End;
@@ -131,9 +131,11 @@ impl Workshop {
     /// flight finishes first.
     pub async fn work(&self, controller: &Arc<Controller>, number: usize) {
         let metrics = self.metrics.reconciles(&controller.name);
-        let (mut caller, pulse) = (Caller::default(), self.in_flight.pulse(&controller.name));
-        while let Some(mut work) = self.next(controller, number, &pulse, &mut caller).await {
+        let (mut caller, mut keeper) = (Caller::default(), metrics.keeper());
+        let pulse = self.in_flight.pulse(&controller.name);
+        while let Some(mut work) = self.next(controller, number, &pulse, (&mut caller, &mut keeper)).await {
             self.take_on(controller, &mut work, &mut caller, &metrics).await;
+            keeper.keeps(caller.keeps());
             pulse.end();
             // A call may take no more than microseconds, and others want their turn.
             tokio::task::coop::consume_budget().await;
@@ -146,13 +148,14 @@ impl Workshop {
         controller: &Controller,
         number: usize,
         pulse: &Arc<Pulse>,
-        caller: &mut Caller,
+        (caller, keeper): (&mut Caller, &mut Keeper),
     ) -> Option<Work> {
         let mut next = pin!(self.dispatch.next(controller, number, pulse));
         if let Ok(work) = tokio::time::timeout(self.keep_idle, &mut next).await {
             return work;
         }
         caller.rest();
+        keeper.keeps(None);
         next.await
     }
 
@@ -170,7 +173,8 @@ impl Workshop {
         }
         let id = ReconcileId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let start = Instant::now();
-        let result = self.reconcile_or_catch(controller, work, caller, id).await;
+        metrics.begin(work.waited);
+        let result = self.reconcile_or_catch(controller, work, (caller, metrics), id).await;
 
         verdict::count(metrics, &result, start.elapsed());
         self.tally.count_call(result.is_ok());
@@ -191,10 +195,10 @@ impl Workshop {
         &self,
         controller: &Arc<Controller>,
         work: &mut Work,
-        caller: &mut Caller,
+        (caller, metrics): (&mut Caller, &ReconcileMetrics),
         id: ReconcileId,
     ) -> Result<Done, Failed> {
-        let reconcile = AssertUnwindSafe(self.reconcile(controller, work, caller, id)).catch_unwind();
+        let reconcile = AssertUnwindSafe(self.reconcile(controller, work, (caller, metrics), id)).catch_unwind();
         match reconcile.await {
             Ok(result) => result,
             Err(panic) if self.dispatch.is_poisoned(controller) || self.source.is_poisoned() => resume_unwind(panic),
@@ -210,7 +214,7 @@ impl Workshop {
         &self,
         controller: &Arc<Controller>,
         work: &mut Work,
-        caller: &mut Caller,
+        (caller, metrics): (&mut Caller, &ReconcileMetrics),
         id: ReconcileId,
     ) -> Result<Done, Failed> {
         let plugin = Arc::clone(&work.plugin);
@@ -235,7 +239,9 @@ impl Workshop {
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
         let may_write = controller.quota().left(plugin.limits.writing, Instant::now());
         pulse.begin(target, "the call", plugin.limits.wall, Instant::now());
-        let Answer { result, stdout, stderr, written, dropped } = caller.reconcile(&plugin, request, may_write).await;
+        let answer = caller.reconcile(&plugin, request, may_write).await;
+        let Answer { result, stdout, stderr, written, dropped, usage } = answer;
+        metrics.used(usage.processor, usage.memory);
         pulse.begin(target, "what it printed", STEP_TIME, Instant::now());
         if let Some(dropped) = controller.quota().spend(written, dropped, Instant::now()) {
             tracing::warn!(

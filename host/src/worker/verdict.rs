@@ -7,7 +7,7 @@ use super::{Done, Failed, Repeat, Workshop, behalf, round};
 use crate::action::apply::ActionError;
 use crate::breaker::{Sign, Turn};
 use crate::dispatch::{Ended, Work};
-use crate::metrics::{ReconcileMetrics, ReconcileResult, ReloadResult};
+use crate::metrics::{Failure, ReconcileMetrics, ReconcileResult, ReloadResult};
 use crate::plugin::{CallError, Plugin, Undone};
 use crate::text;
 
@@ -63,13 +63,36 @@ pub(super) fn count(metrics: &ReconcileMetrics, result: &Result<Done, Failed>, t
         Ok(Done { requeue_after: Some(_), .. }) => ReconcileResult::requeue_after,
         Err(_) => ReconcileResult::error,
     };
-    metrics.observe(counted, took);
-    if let Err(Failed::Reading(_) | Failed::Call(CallError::CpuTime(_) | CallError::WallTime(_))) = result {
-        metrics.time_out();
+    metrics.end(counted, took);
+    if let Err(failed) = result {
+        metrics.fail(failed.kind(), failed.is_retried());
     }
 }
 
 impl Failed {
+    /// What it is counted as.
+    fn kind(&self) -> Failure {
+        match self {
+            Self::Call(error) => match error {
+                CallError::Retry(_) => Failure::retry,
+                CallError::Terminal(_) => Failure::terminal,
+                CallError::Describe(_) => Failure::describe,
+                CallError::Exit(_) => Failure::exit,
+                CallError::Trap(_) => Failure::trap,
+                CallError::CpuTime(_) => Failure::cpu_time,
+                CallError::WallTime(_) => Failure::wall_time,
+                CallError::Memory(_) => Failure::memory,
+                CallError::Answer(_) => Failure::answer,
+            },
+            Self::Reading(_) => Failure::read,
+            Self::Panicked(_) => Failure::panic,
+            Self::Denied(_) => Failure::denied,
+            Self::Invalid(_) => Failure::invalid,
+            Self::Action(_) => Failure::action,
+            Self::LookUp(_) => Failure::look_up,
+        }
+    }
+
     /// Whether it is to be tried again before the object changes.
     pub(super) fn is_retried(&self) -> bool {
         match self {
@@ -127,12 +150,12 @@ mod tests {
     use super::*;
     use crate::action::plan::Draft;
     use crate::grant::Grant;
-    use crate::metrics::Metrics;
+    use crate::metrics::{Gauges, Metrics};
     use crate::object::{Gvk, ObjectKey, ObjectRef};
     use crate::plugin::Outcome;
 
     #[test]
-    fn a_call_that_runs_out_of_its_time_is_counted_as_such_and_as_an_error() {
+    fn a_failure_is_counted_as_what_it_is_and_as_an_error() {
         let metrics = Metrics::default();
         let of_plugin = metrics.reconciles(&"idle".into());
         let time = Duration::from_secs(1);
@@ -141,13 +164,21 @@ mod tests {
             Failed::Call(CallError::WallTime(time)),
             Failed::Reading(CallError::WallTime(time)),
             Failed::Call(CallError::Trap("unreachable".into())),
+            Failed::Call(CallError::Terminal("never".into())),
         ] {
             count(&of_plugin, &Err(failed), time);
         }
-        let text = metrics.encode(Vec::new()).unwrap();
+        let text = metrics.encode(Gauges::default()).unwrap();
         for line in [
             r#"controller_runtime_reconcile_timeouts_total{controller="idle"} 3"#,
-            r#"controller_runtime_reconcile_total{controller="idle",result="error"} 4"#,
+            r#"controller_runtime_reconcile_total{controller="idle",result="error"} 5"#,
+            r#"controller_runtime_reconcile_errors_total{controller="idle"} 5"#,
+            r#"controller_runtime_reconcile_panics_total{controller="idle"} 1"#,
+            r#"controller_runtime_terminal_reconcile_errors_total{controller="idle"} 1"#,
+            r#"oarlock_plugin_failures_total{plugin="idle",reason="wall_time"} 1"#,
+            r#"oarlock_plugin_failures_total{plugin="idle",reason="read"} 1"#,
+            r#"oarlock_plugin_failures_total{plugin="idle",reason="trap"} 1"#,
+            r#"oarlock_plugin_failures_total{plugin="idle",reason="exit"} 0"#,
         ] {
             assert!(text.lines().any(|had| had == line), "{line} in\n{text}");
         }

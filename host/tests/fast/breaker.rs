@@ -207,14 +207,21 @@ fn after_a_rollback_the_file_of_the_version_in_force_changes_nothing_and_the_oth
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
     place.object(&probe("only", &breaks(2)));
-    let (host, _) = start(&place, "50ms");
+    let (host, address) = start(&place, "50ms");
+    let refused = |expected: &str| {
+        let told = || metric(&address, r#"oarlock_plugin_refused{plugin="probe"}"#);
+        poll("metric of what is refused", || (told().as_deref() == Some(expected)).then_some(()));
+    };
     host.settled();
+    refused("0");
     place.plugin("probe", &plugins::probe(2));
     host.log("is rolled back to ");
     host.line_with("version-0001 default/only");
     host.line_with("version-0001 default/only");
+    refused("1");
     place.plugin("probe", &plugins::probe(1));
     host.log("the files are again what is in force");
+    refused("0");
     place.plugin("probe", &plugins::probe(2));
     host.log("is rolled back to ");
     host.line_with("version-0001 default/only");

@@ -313,11 +313,18 @@ fn health_and_metrics_are_served() {
     assert!(http_get(&address, "/livez").starts_with("HTTP/1.1 200 "));
     assert!(http_get(&address, "/readyz").starts_with("HTTP/1.1 200 "));
     let metrics = http_get(&address, "/metrics");
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
     for line in [
         r#"controller_runtime_reconcile_total{controller="probe",result="success"} 1"#,
         r#"controller_runtime_reconcile_total{controller="probe",result="error"} 1"#,
         r#"controller_runtime_reconcile_time_seconds_count{controller="probe"} 2"#,
-        r#"workqueue_depth{name="probe",controller="probe"} 0"#,
+        r#"workqueue_depth{name="probe",controller="probe",priority="0"} 0"#,
+        r#"workqueue_adds_total{name="probe",controller="probe"} 2"#,
+        r#"workqueue_queue_duration_seconds_count{name="probe",controller="probe"} 2"#,
+        r#"oarlock_plugin_failures_total{plugin="probe",reason="terminal"} 1"#,
+        r#"oarlock_plugin_kept_instances{plugin="probe"} 1"#,
+        r#"oarlock_cache_objects{group="apps",version="v1",kind="ReplicaSet"} 2"#,
+        r#"oarlock_watches{group="apps",version="v1",kind="ReplicaSet",status="listed"} 1"#,
         r#"oarlock_plugin_paused{plugin="probe"} 0"#,
         r#"oarlock_plugin_reloads_total{plugin="probe",result="loaded"} 1"#,
     ] {
