@@ -79,13 +79,19 @@ test-guests: wasm-target
 	@mkdir -p target/test-guests
 	@cp $(BUILT)/probe.wasm target/test-guests/probe.wasm
 
+# What Prometheus checks rules and metrics with.
+.PHONY: promtool
+promtool:
+	@mkdir -p target
+	@ln -sf "$$(host/tests/monitoring/promtool.sh)" target/promtool
+
 .PHONY: test
-test: plugins test-guests deploy-tools ## Test everything, against a real control plane
+test: plugins test-guests deploy-tools promtool ## Test everything, against a real control plane
 	@assets=$$(host/tests/control-plane/build.sh); \
 	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo test --workspace
 
 .PHONY: test-fast
-test-fast: plugins test-guests deploy-tools ## Test what needs no control plane
+test-fast: plugins test-guests deploy-tools promtool ## Test what needs no control plane
 	@cargo test --workspace --exclude oarlock
 	@cargo test -p oarlock --lib --bins --test fast --test fuzz --test latency
 

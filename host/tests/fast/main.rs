@@ -24,6 +24,7 @@ mod hostile;
 mod languages;
 mod limits;
 mod manifests;
+mod monitoring;
 mod rbac;
 mod reads;
 mod readme;
