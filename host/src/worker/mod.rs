@@ -340,6 +340,8 @@ impl Workshop {
         if let Failed::Denied(denied) = failed {
             self.metrics.denial(&plugin.name, denied.verb.as_str());
             self.applier.warn(behalf(plugin, work), "Denied", reason.to_owned()).await;
+        } else if work.object.is_some() && verdict::is_told(failed, *attempt, ended) {
+            self.applier.warn(behalf(plugin, work), "ReconcileFailed", reason.to_owned()).await;
         }
     }
 }

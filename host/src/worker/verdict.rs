@@ -11,6 +11,9 @@ use crate::metrics::{Failure, ReconcileMetrics, ReconcileResult, ReloadResult};
 use crate::plugin::{CallError, Plugin, Undone};
 use crate::text;
 
+/// So many failures of an object in a row are told on it. By then it was tried again for about 5 s.
+const TOLD_AT: u32 = 10;
+
 impl Workshop {
     /// Says what a call has changed for its plugin.
     pub(super) async fn tell(&self, work: &Work, ended: &Ended, reason: &str) {
@@ -140,6 +143,13 @@ pub(super) fn what_next(ended: &Ended, repeat: Repeat) -> String {
     }
 }
 
+/// Whether people are to be told of a failure on the object itself, which had so many before: only if it does not go by
+/// itself, and nothing is the matter with more than the object, which is told of once.
+pub(super) fn is_told(failed: &Failed, failures_before: u32, ended: &Ended) -> bool {
+    let lasts = ended.again.is_none() || failures_before + 1 >= TOLD_AT;
+    lasts && ended.pause.is_none() && ended.back_to.is_none() && !matches!(failed, Failed::LookUp(_))
+}
+
 /// Why a failed call failed, for people.
 pub(super) fn reason_of(result: &Result<Done, Failed>) -> String {
     result.as_ref().err().map(|failed| text::shortened(&failed.to_string())).unwrap_or_default()
@@ -182,6 +192,20 @@ mod tests {
         ] {
             assert!(text.lines().any(|had| had == line), "{line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_failure_is_told_on_the_object_if_it_lasts_and_nothing_else_is_the_matter() {
+        let not_yet = Failed::Call(CallError::Retry("not yet".into()));
+        let ended = |again| Ended { again, pause: None, turn: None, back_to: None };
+        let (second, again) = (Duration::from_secs(1), ended(Some(Duration::from_secs(1))));
+        let told: Vec<_> = (0..20).filter(|before| is_told(&not_yet, *before, &again)).collect();
+        assert_eq!(told, (9..20).collect::<Vec<_>>());
+        assert!(is_told(&Failed::Call(CallError::Terminal("never".into())), 0, &ended(None)));
+        assert!(!is_told(&not_yet, 50, &Ended { pause: Some(second), ..ended(Some(second)) }));
+        let back_to = Some(Arc::new(Plugin::idle(1, Grant::default(), Vec::new())));
+        assert!(!is_told(&not_yet, 50, &Ended { back_to, ..ended(Some(second)) }));
+        assert!(!is_told(&Failed::LookUp("no answer".to_owned().into()), 50, &again));
     }
 
     #[test]
