@@ -150,6 +150,11 @@ impl Checks {
         }
         report
     }
+
+    /// How the replica stands in its election. None: there is none.
+    pub fn standing(&self) -> Option<Standing> {
+        self.standing.as_ref().map(|standing| standing.borrow().clone())
+    }
 }
 
 /// Nothing panics while it holds one of these locks.
@@ -161,6 +166,11 @@ impl Report {
     /// Whether all is good.
     pub fn is_good(&self) -> bool {
         self.0.iter().all(|line| line.good)
+    }
+
+    /// What was looked at: whether it is good, and what it is.
+    pub fn lines(&self) -> impl Iterator<Item = (bool, &str)> {
+        self.0.iter().map(|line| (line.good, &*line.text))
     }
 
     fn bad(&self) -> Vec<&str> {

@@ -29,6 +29,7 @@ pub mod text;
 pub mod yaml;
 pub mod grant;
 pub mod health;
+pub mod journal;
 pub mod metrics;
 
 // The way of an object.
@@ -53,6 +54,7 @@ pub mod supervisor;
 pub mod config;
 pub mod progress;
 pub mod checks;
+pub mod api;
 pub mod admin;
 pub mod runtime;
 pub mod telemetry;

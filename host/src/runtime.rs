@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use futures::FutureExt as _;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::apply::Applier;
 use crate::admin::Admin;
+use crate::api::{Collector, Origin};
 use crate::checks::Checks;
 use crate::cluster::Cluster;
 use crate::config::{self, Config, Election};
@@ -27,6 +28,7 @@ use crate::source::{Source, Span};
 use crate::supervisor::Supervisor;
 use crate::tally::{Summary, Tally};
 use crate::tasks::Tasks;
+use crate::text;
 use crate::watches;
 use crate::worker::{Repeat, Workshop};
 
@@ -41,12 +43,14 @@ pub async fn run(
     if config.once && !config.plugins.is_dir() {
         bail!("there is no plugin folder {} (--plugins)", config.plugins.display());
     }
+    let started = Instant::now();
     let (metrics, tally) = (Arc::<Metrics>::default(), Arc::<Tally>::default());
     let tasks = Tasks::new(stop.clone());
     let (span, repeat) = if config.once { (Span::Once, Repeat::Never) } else { (Span::Forever, Repeat::AsAsked) };
 
     // An object's way into the queues ...
     let source = source(&config, span, (&metrics, &tally), &tasks, &stop).await?;
+    let origin = Origin { started, source: source_text(&config.source, &source) };
     let election = election(&config.election, &source);
     let shards = Arc::new(election.as_ref().map_or_else(Shards::all, |(of, _)| Shards::none_of(of.shards)));
     let (dispatch, orders) = Dispatch::new(config.scope.clone(), Arc::clone(&shards));
@@ -82,6 +86,7 @@ pub async fn run(
         undo,
     );
     let (in_flight, waits) = (Arc::clone(&workshop.in_flight), Arc::clone(&workshop.waits));
+    let journals = Arc::clone(&workshop.journals);
     let supervisor = Supervisor::new(workshop, tasks.clone(), stop.clone());
     let plugins_started = supervisor.started();
 
@@ -91,7 +96,7 @@ pub async fn run(
     // Run once, a file is given no time to become whole.
     let grace = if config.once { Duration::ZERO } else { BROKEN_GRACE };
     let (sender, changes) = mpsc::channel(16);
-    let reload = Reload::new(&config.plugins, config.timing, grace, loader, (sender, undone))?;
+    let reload = Reload::new(&config.plugins, config.timing, grace, loader, Arc::clone(&journals), (sender, undone))?;
     tasks.spawn("plugin folder", until(&stop, reload.run().map(Ok)));
     tasks.spawn("supervisor", supervisor.follow(changes));
 
@@ -107,11 +112,12 @@ pub async fn run(
     }
 
     if let Some(addresses) = config.admin {
-        let plugins = (Arc::clone(&plugins_started), waits);
+        let (dispatch, in_flight) = (Arc::clone(&dispatch), Arc::clone(&in_flight));
+        let plugins = (Arc::clone(&plugins_started), Arc::clone(&waits));
         let checks = Checks::new(Arc::clone(&dispatch), Arc::clone(&in_flight), plugins, standing, stop.clone());
         let checks = Arc::new(checks);
-        let (metrics, dispatch) = (Arc::clone(&metrics), Arc::clone(&dispatch));
-        let admin = Admin { checks: Arc::clone(&checks), metrics, dispatch, in_flight: Arc::clone(&in_flight) };
+        let collector = Collector { origin, checks: Arc::clone(&checks), dispatch, journals, in_flight, waits };
+        let admin = Admin { metrics: Arc::clone(&metrics), collector };
         last.spawn("admin", until(&leave, admin.serve(&addresses).await?.map(Ok)));
         let present = Arc::clone(&checks);
         last.spawn("checks", until(&leave, async move { checks.run().await }.map(Ok)));
@@ -188,6 +194,15 @@ fn election(election: &Election, source: &Source) -> Option<(ElectionOptions, Ar
         Election::InPod(_) | Election::Off => return None,
     };
     Some((options.clone(), Arc::clone(cluster)))
+}
+
+/// Where the objects come from, for people.
+fn source_text(from: &config::Source, source: &Source) -> String {
+    match (from, source) {
+        (config::Source::Manifests { path, .. }, _) => text::shortened(&format!("manifests in {}", path.display())),
+        (_, Source::Cluster(cluster)) => text::shortened(&format!("the cluster at {}", cluster.url)),
+        (_, Source::Manifests(_)) => "manifests".to_owned(),
+    }
 }
 
 /// Finds the source.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use tokio::sync::{SetOnce, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -123,6 +124,7 @@ impl Supervisor {
         tracing::error!(plugin = &**name, "{what} is refused, {consequence}: {reason}");
         self.workshop.tally.count_refused_plugin();
         self.workshop.metrics.reload(name, ReloadResult::failed);
+        self.workshop.journals.of(name).refused(&reason, Instant::now());
     }
 
     /// Puts a plugin in force, as soon as the account that it is to act as may read what it is called for.
@@ -170,6 +172,7 @@ impl Supervisor {
         };
         tracing::info!(plugin = &*name, "version {digest:.12} is in force{consequence}");
         self.workshop.metrics.reload(&name, ReloadResult::loaded);
+        self.workshop.journals.of(&name).loaded(digest, Instant::now());
         self.staff(&controller);
 
         let workshop = Arc::clone(&self.workshop);
@@ -223,6 +226,8 @@ impl Supervisor {
             if was_loaded {
                 tracing::info!(plugin = &**name, "stopped: its file is gone");
             }
+            // What its last calls tell is told nobody.
+            self.workshop.journals.forget(name);
             let at_work = self.staffs.entry(Arc::clone(name)).or_default().at_work.clone();
             at_work.close();
             let name = Arc::clone(name);

@@ -1,5 +1,7 @@
-//! Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`. There is nothing to be changed by it.
+//! Health, metrics and how it stands with the host over HTTP: `/livez`, `/readyz`, `/metrics`, `/api/v1`. There is nothing to
+//! be changed by it.
 
+mod api;
 mod serve;
 
 use std::net::SocketAddr;
@@ -14,22 +16,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::checks::{Checks, Report};
-use crate::dispatch::Dispatch;
-use crate::health::InFlight;
+use crate::api::Collector;
+use crate::checks::Report;
 use crate::metrics::{Gauges, Metrics};
 
 /// What the endpoints tell of.
 #[derive(Clone)]
 pub struct Admin {
-    /// What `/livez` and `/readyz` say.
-    pub checks: Arc<Checks>,
     /// What `/metrics` serves.
     pub metrics: Arc<Metrics>,
-    /// The plugins and watches, of which it says how each stands.
-    pub dispatch: Arc<Dispatch>,
-    /// What is being done.
-    pub in_flight: Arc<InFlight>,
+    /// What all else tells of.
+    pub collector: Collector,
 }
 
 impl Admin {
@@ -43,26 +40,33 @@ impl Admin {
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
+            .route("/api/v1/status", get(api::status))
+            .route("/api/v1/plugins", get(api::plugins))
+            .route("/api/v1/plugins/{name}", get(api::plugin))
+            .route("/api/v1/plugins/{name}/queue", get(api::queue))
+            .route("/api/v1/queue", get(api::queues))
+            .route("/api/{*rest}", get(api::nothing))
             .with_state(self);
         Ok(serve::serve(listener, router))
     }
 
     fn gauges(&self, now: Instant) -> Gauges {
-        let under_way = self.in_flight.all().into_iter().map(|does| (Arc::clone(&does.plugin), does.age(now)));
+        let under_way =
+            self.collector.in_flight.all().into_iter().map(|does| (Arc::clone(&does.plugin), does.age(now)));
         Gauges {
-            plugins: self.dispatch.plugin_gauges(now),
-            watches: self.dispatch.watch_gauges(),
+            plugins: self.collector.dispatch.plugin_gauges(now),
+            watches: self.collector.dispatch.watch_gauges(),
             under_way: under_way.collect(),
         }
     }
 }
 
 async fn livez(State(admin): State<Admin>) -> (StatusCode, String) {
-    answer(&admin.checks.alive(Instant::now()))
+    answer(&admin.collector.checks.alive(Instant::now()))
 }
 
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, String) {
-    answer(&admin.checks.ready())
+    answer(&admin.collector.checks.ready())
 }
 
 fn answer(report: &Report) -> (StatusCode, String) {

@@ -117,7 +117,7 @@ async fn load(folder: &Path) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let timing = Timing { debounce: Duration::ZERO, poll: Duration::ZERO };
     // Nothing is called here, and so nothing rolled back.
     let (_, undone) = mpsc::unbounded_channel();
-    let reload = Reload::new(folder, timing, Duration::ZERO, loader, (sender, undone))?;
+    let reload = Reload::new(folder, timing, Duration::ZERO, loader, Arc::default(), (sender, undone))?;
     let reload = tokio::spawn(reload.run());
     let mut plugins = Vec::new();
     while let Some(change) = changes.recv().await {

@@ -8,6 +8,7 @@ mod controller;
 mod handover;
 mod look;
 mod roster;
+mod survey;
 mod trust;
 mod vitals;
 mod watched;
@@ -32,6 +33,7 @@ use crate::source::Update;
 pub use controller::Controller;
 use controller::lock;
 pub use look::Peek;
+pub use survey::{Survey, WatchSurvey};
 pub use watched::Status;
 use watched::{Wake, Watched};
 

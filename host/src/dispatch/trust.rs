@@ -103,6 +103,11 @@ impl Trust {
         self.breaker.forget(target);
     }
 
+    /// The version that is gone back to if this one does not prove itself.
+    pub(super) fn fallback(&self) -> Option<Arc<Plugin>> {
+        self.fallback.clone()
+    }
+
     /// How long the plugin is paused for. None: it is not.
     pub(super) fn pause(&self) -> Option<Duration> {
         self.breaker.pause()

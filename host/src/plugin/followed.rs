@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::files::{PairSignature, Unreadable, Version};
 use super::program::Plugin;
+use crate::journal::FileState;
 
 /// When a version is tried again that has failed by no fault of its own: twice as late each time, up to the other.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -60,6 +61,13 @@ impl File {
             retry_at: None,
             pause: Duration::ZERO,
         }
+    }
+
+    /// What files of that version are, if they are no new ones.
+    pub(super) fn known(&self, version: Version) -> Option<FileState> {
+        let is = |known: Option<Version>| known == Some(version);
+        let known = is(self.in_force).then_some(FileState::InForce);
+        known.or_else(|| is(self.refused).then_some(FileState::RolledBack))
     }
 
     pub(super) fn is_being_read(&self) -> bool {

@@ -79,6 +79,8 @@ pub enum LoadError {
 
 /// How many watches a plugin may describe: each is a connection to the API server, and a cache of all that it selects.
 const MAX_WATCHES: usize = 100;
+/// How many bytes are kept of what a plugin calls itself.
+const MAX_NAME: usize = 100;
 
 impl LoadError {
     /// Whether it is no fault of the file, and may go by itself.
@@ -116,16 +118,28 @@ impl Loader {
             let loader = Arc::clone(&self);
             let program = blocking(move || loader.link(&component)).await??;
             let sandbox = Sandbox::new(&self.engine.wasmtime, &name, limits, &[&name], "");
-            let Described { title, memory, watches, owns, finalizer } =
+            let Described { itself, memory, watches, owns, finalizer } =
                 describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
             let start = begin.elapsed().saturating_sub(compile.unwrap_or_default());
-            let arrival = Arrival { title, compile, start, memory };
+            let arrival = Arrival { compile, start, memory };
             let watches = grant.watches.clone().unwrap_or(watches);
             if watches.is_empty() {
                 return Err(LoadError::NoWatches);
             }
             let (engine, grant) = (Arc::clone(&self.engine), Arc::new(grant));
-            Ok(Plugin { name, digest, grant, watches, owns, finalizer, limits, arrival, program, engine })
+            Ok(Plugin {
+                name,
+                digest,
+                described: itself,
+                grant,
+                watches,
+                owns,
+                finalizer,
+                limits,
+                arrival,
+                program,
+                engine,
+            })
         };
         // A defect of the compiler or the host is the matter of this plugin alone.
         AssertUnwindSafe(load).catch_unwind().await.unwrap_or(Err(LoadError::Panicked))
@@ -177,7 +191,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// What a plugin says of itself, as the host needs it.
 #[derive(Default)]
 struct Described {
-    title: Option<(String, String)>,
+    /// Its name and version.
+    itself: Option<(Box<str>, Box<str>)>,
     memory: Option<usize>,
     watches: Vec<Selection>,
     owns: Vec<Selection>,
@@ -217,12 +232,18 @@ async fn describe(
         return Err(LoadError::Finalizer(finalizer.to_owned()));
     }
     Ok(Described {
-        title: Some((name, version)),
+        itself: Some((beginning(name), beginning(version))),
         memory: Some(sandbox.memory()),
         watches: selections(watches)?,
         owns: selections(owns)?,
         finalizer: finalizer.map(String::into_boxed_str),
     })
+}
+
+/// What people need of a name.
+fn beginning(mut name: String) -> Box<str> {
+    name.truncate(name.floor_char_boundary(MAX_NAME));
+    name.into()
 }
 
 /// Whether the API server takes that as a finalizer: a DNS name, a slash, a name.

@@ -22,6 +22,8 @@ pub struct Plugin {
     pub name: Arc<str>,
     /// Of its file, the grant file left out.
     pub digest: Digest,
+    /// What it calls itself, and its version, as it says. None: it says nothing.
+    pub described: Option<(Box<str>, Box<str>)>,
     /// The operator's word on it.
     pub grant: Arc<Grant>,
     /// The objects that it is called for.
@@ -41,8 +43,6 @@ pub struct Plugin {
 /// What was seen of a plugin when it was loaded, for people.
 #[derive(Clone, Debug, Default)]
 pub struct Arrival {
-    /// The name and the version that it describes itself by. None: it is a command, which does not.
-    pub title: Option<(String, String)>,
     /// How long compiling it took. None: its code was in the cache.
     pub compile: Option<Duration>,
     /// How long it took from its code to an instance that has described itself.
@@ -98,6 +98,7 @@ impl Plugin {
         Self {
             name: "idle".into(),
             digest: Digest::of(&[version]),
+            described: None,
             grant: Arc::new(grant),
             watches,
             owns: Vec::new(),

@@ -19,6 +19,7 @@ use super::followed::File;
 use super::load::{LoadError, Loader};
 use super::program::Plugin;
 use crate::folder::{Depth, FolderWatch, Signature, Timing};
+use crate::journal::Journals;
 
 /// How long a file that cannot be loaded must have been at rest before that is told.
 pub const BROKEN_GRACE: Duration = Duration::from_secs(2);
@@ -72,6 +73,7 @@ pub struct Reload {
     folder_missing: bool,
     /// What was said to be no plugin's grant file.
     lonely: BTreeSet<PathBuf>,
+    journals: Arc<Journals>,
     changes: mpsc::Sender<Change>,
     undone: mpsc::UnboundedReceiver<Undone>,
 }
@@ -100,12 +102,13 @@ impl From<mpsc::error::SendError<Change>> for Ending {
 
 impl Reload {
     /// Starts following the folder. `grace` is how long a file that cannot be loaded is given to become whole. What is
-    /// told as `undone` is not loaded again.
+    /// told as `undone` is not loaded again. `journals` are told how far the files are.
     pub fn new(
         folder: &Path,
         timing: Timing,
         grace: Duration,
         loader: Loader,
+        journals: Arc<Journals>,
         (changes, undone): (mpsc::Sender<Change>, mpsc::UnboundedReceiver<Undone>),
     ) -> anyhow::Result<Self> {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READINGS);
@@ -120,6 +123,7 @@ impl Reload {
             started: false,
             folder_missing: false,
             lonely: BTreeSet::new(),
+            journals,
             changes,
             undone,
         })
@@ -222,6 +226,7 @@ impl Reload {
         file.begun = self.generation;
         file.settled = signature.is_settled();
         file.signature = Some(signature);
+        self.journals.of(name).reading();
         let (name, generation, known) = (Arc::clone(name), self.generation, [file.in_force, file.refused]);
         let (path, grant_path) = (file.path.clone(), file.grant_path.clone());
         let (loader, permits) = (Arc::clone(&self.loader), Arc::clone(&self.permits));
@@ -251,6 +256,7 @@ impl Reload {
     async fn heed(&mut self, Reading { name, generation, content }: Reading) -> Result<(), Ending> {
         let Some(file) = self.files.get_mut(&name).filter(|file| file.heeded < generation) else { return Ok(()) };
         file.heeded = generation;
+        self.journals.of(&name).read(content.as_ref().ok().and_then(|(version, _)| file.known(*version)));
         file.retry_at = None;
         match content {
             Err(error) => file.unreadable(&error, self.grace),

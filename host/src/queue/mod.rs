@@ -8,10 +8,14 @@
 //!
 //! The queue is pure: time is passed in, and it never waits.
 
+mod listing;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::object::ObjectRef;
+
+pub use listing::{Counts, Later, Listing, Next};
 
 /// The delay after the first failure of an object; each further one doubles it.
 pub const BACKOFF_BASE: Duration = Duration::from_millis(5);
@@ -94,6 +98,8 @@ pub struct Queue {
     running: usize,
     /// How often an object came to wait.
     added: u64,
+    /// How many objects' last calls have failed.
+    failing: usize,
     /// How often an object was taken.
     taken: u64,
     /// How often an object was to be tried again.
@@ -136,6 +142,7 @@ impl Queue {
             waiting: [0; 2],
             running: 0,
             added: 0,
+            failing: 0,
             taken: 0,
             retried: 0,
             jitter: fastrand::Rng::with_seed(seed),
@@ -190,13 +197,15 @@ impl Queue {
         let entry = self.entries.get_mut(key)?;
         let State::Running { again, last } = entry.state else { return None };
         self.running -= 1;
+        self.failing -= usize::from(entry.failures > 0);
         entry.failures = match end {
             End::Done | End::RequeueAfter(_) | End::Hold(_) => 0,
             End::Retry { .. } | End::Terminal => entry.failures.saturating_add(1),
         };
+        self.failing += usize::from(entry.failures > 0);
         entry.state = State::Resting;
         if last {
-            self.entries.remove(key);
+            self.remove(key);
             return None;
         }
         let hold = match end {
@@ -249,7 +258,7 @@ impl Queue {
             State::Delayed(due) | State::Held(due, _) => drop(self.delayed.remove(due)),
             State::Resting => {}
         }
-        self.entries.remove(key);
+        self.remove(key);
     }
 
     /// The objects whose last call has failed, or that something has happened to since.
@@ -300,6 +309,11 @@ impl Queue {
 
     fn is_waiting(&self) -> bool {
         self.waiting != [0; 2]
+    }
+
+    fn remove(&mut self, key: &ObjectRef) {
+        let failures = self.entries.remove(key).map_or(0, |entry| entry.failures);
+        self.failing -= usize::from(failures > 0);
     }
 
     /// Makes the object waiting, whatever it was but running.

@@ -181,7 +181,7 @@ fn names(imports: &[Import]) -> Vec<String> {
 
 impl Described {
     fn of(plugin: &Plugin) -> Self {
-        let (name, version) = plugin.arrival.title.clone().unzip();
+        let (name, version) = plugin.described.clone().map(|(name, version)| (name.into(), version.into())).unzip();
         let watched = |selections: &[Selection]| selections.iter().map(Watched::of).collect();
         Self {
             name,

@@ -21,6 +21,7 @@ use crate::cluster::Trouble;
 use crate::dispatch::{Controller, Dispatch, Ended, Work};
 use crate::health::{InFlight, Pulse, Waits};
 use crate::hot_loop::Heat;
+use crate::journal::{Journal, Journals};
 use crate::metrics::{Keeper, Metrics, ReconcileMetrics};
 use crate::output::Output;
 use crate::plugin::{Answer, CallError, Caller, Outcome, Plugin, Reader, ReconcileId, Request, Undone};
@@ -46,6 +47,8 @@ pub struct Workshop {
     pub metrics: Arc<Metrics>,
     /// What is counted for people.
     pub tally: Arc<Tally>,
+    /// What has happened lately to each plugin.
+    pub journals: Arc<Journals>,
     /// What the workers do.
     pub in_flight: Arc<InFlight>,
     /// The plugins that are not in force yet.
@@ -118,6 +121,7 @@ impl Workshop {
             output,
             metrics,
             tally,
+            journals: Arc::default(),
             in_flight: Arc::default(),
             waits: Arc::default(),
             repeat,
@@ -130,11 +134,11 @@ impl Workshop {
     /// Does the work of one plugin as its worker of that number, one call at a time, until it is to stop. The call in
     /// flight finishes first.
     pub async fn work(&self, controller: &Arc<Controller>, number: usize) {
-        let metrics = self.metrics.reconciles(&controller.name);
+        let (metrics, journal) = (self.metrics.reconciles(&controller.name), self.journals.of(&controller.name));
         let (mut caller, mut keeper) = (Caller::default(), metrics.keeper());
         let pulse = self.in_flight.pulse(&controller.name);
         while let Some(mut work) = self.next(controller, number, &pulse, (&mut caller, &mut keeper)).await {
-            self.take_on(controller, &mut work, &mut caller, &metrics).await;
+            self.take_on(controller, &mut work, &mut caller, (&metrics, &journal)).await;
             keeper.keeps(caller.keeps());
             pulse.end();
             // A call may take no more than microseconds, and others want their turn.
@@ -164,7 +168,7 @@ impl Workshop {
         controller: &Arc<Controller>,
         work: &mut Work,
         caller: &mut Caller,
-        metrics: &ReconcileMetrics,
+        (metrics, journal): (&ReconcileMetrics, &Journal),
     ) {
         if work.retired {
             self.look_after(work).await;
@@ -176,12 +180,15 @@ impl Workshop {
         metrics.begin(work.waited);
         let result = self.reconcile_or_catch(controller, work, (caller, metrics), id).await;
 
-        verdict::count(metrics, &result, start.elapsed());
+        let took = start.elapsed();
+        verdict::count(metrics, &result, took);
         self.tally.count_call(result.is_ok());
+        self.journals.call(journal, took, result.is_err(), Instant::now());
         let end = self.end(controller, work, &result);
         let ended = self.dispatch.finish(controller, work, end, verdict::sign_of(&work.plugin, &result));
         let reason = verdict::reason_of(&result);
         if let Err(failed) = result {
+            journal.error(&work.target, &reason, Instant::now());
             self.report(work, id, (&failed, &reason), &ended).await;
         }
         self.tell(work, &ended, &reason).await;

@@ -1,7 +1,7 @@
 //! What a call tells about its plugin, and what people are told of that.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Done, Failed, Repeat, Workshop, behalf, round};
 use crate::action::apply::ActionError;
@@ -53,6 +53,8 @@ impl Workshop {
         );
         tracing::error!(plugin = name, kind, %object, "{note}");
         self.metrics.reload(&plugin.name, ReloadResult::rolled_back);
+        let versions = (plugin.digest, back_to.digest);
+        self.journals.of(&plugin.name).rolled_back(versions, reason, Instant::now());
         // Without somebody to take it, the host is ending.
         let _ = self.undone.send(Undone { plugin: Arc::clone(plugin), back_to: Arc::clone(back_to) });
         self.applier.warn(behalf(plugin, work), "PluginRolledBack", note).await;

@@ -6,6 +6,7 @@
 mod support;
 
 mod actions;
+mod api;
 mod api_server;
 mod bad_guests;
 mod breaker;

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -539,7 +540,7 @@ async fn a_plugin_whose_loading_panics_is_refused_like_any_other() {
     let timing = Timing { debounce: Duration::from_millis(100), poll: Duration::ZERO };
     let (sender, mut changes) = tokio::sync::mpsc::channel(16);
     let (_undo, undone) = tokio::sync::mpsc::unbounded_channel();
-    let reload = Reload::new(folder.path(), timing, Duration::ZERO, loader, (sender, undone)).unwrap();
+    let reload = Reload::new(folder.path(), timing, Duration::ZERO, loader, Arc::default(), (sender, undone)).unwrap();
     tokio::spawn(reload.run());
     let Some(Change::Failed { name, reason, .. }) = changes.recv().await else { panic!("it is refused") };
     assert_eq!(&*name, "probe");

@@ -83,6 +83,7 @@ fn the_pure_middle_does_no_io_and_reads_no_clock() {
         "grant/",
         "health/",
         "hot_loop.rs",
+        "journal/",
         "leader/election.rs",
         "nearest.rs",
         "object.rs",
