@@ -149,7 +149,7 @@ fn yaml(version: Option<&Value>) -> String {
 }
 
 /// An object with its members in the order of manifests.
-struct InOrder<'a>(&'a Map<String, Value>);
+pub struct InOrder<'a>(pub &'a Map<String, Value>);
 
 impl Serialize for InOrder<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::action::guard::{self, Ask, Denied};
+use crate::action::guard::{Ask, Denied, Refused};
 use crate::dispatch::{Controller, Dispatch};
 use crate::grant::Verb;
-use crate::object::{Gvk, Kind, Object, ObjectKey, ObjectRef};
+use crate::object::{Gvk, Kind, Object, ObjectRef};
 use crate::plugin::{Plugin, Reader};
 use crate::reads::What;
 use crate::rights;
@@ -55,20 +55,15 @@ impl CallReader {
     }
 
     async fn read_one(&self, wanted: ObjectRef) -> Result<Option<Arc<Object>>, String> {
-        self.check_kind(Verb::Get, &wanted.gvk, wanted.key.namespace(), Some(wanted.key.name()))?;
+        let key = &wanted.key;
+        self.granted(self.ask().may_anywhere(Verb::Get, &wanted.gvk, key.namespace(), Some(key.name())))?;
         let kind = self.source.kind(&wanted.gvk).await?;
-        let key = match (kind.namespaced, wanted.key.namespace()) {
-            (false, _) => ObjectKey::new(None, wanted.key.name()),
-            (true, Some(_)) => wanted.key.clone(),
-            (true, None) => return Err(format!("{} {} needs a namespace", kind.gvk.kind(), wanted.key.name())),
-        };
-        let wanted = ObjectRef { gvk: wanted.gvk, key: key.clone() };
-        self.check(Verb::Get, &wanted.gvk, guard::place_of(&wanted), Some(key.name()))?;
+        let ObjectRef { gvk, key } = self.granted(self.ask().to_get(&wanted, &kind))?;
         let namespace = key.namespace();
         let selection = Selection {
             // One watch for all of the namespaces rather than one for each, if all are granted.
-            namespace: namespace.filter(|_| !self.may_read_all(Verb::Get, &wanted.gvk)).map(Box::from),
-            ..Selection::all(wanted.gvk.clone())
+            namespace: namespace.filter(|_| !self.may_read_all(Verb::Get, &gvk)).map(Box::from),
+            ..Selection::all(gvk)
         };
         let watch = self.watch(&kind, &selection).await?;
         let what = What::Object(key.clone());
@@ -79,22 +74,19 @@ impl CallReader {
 
     async fn read_list(&self, wanted: Selection) -> Result<Vec<Arc<Object>>, String> {
         // Whether it is in namespaces is not known yet.
-        self.check_kind(Verb::List, &wanted.gvk, wanted.namespace.as_deref().or(Some("*")), None)?;
+        let place = wanted.namespace.as_deref().or(Some("*"));
+        self.granted(self.ask().may_anywhere(Verb::List, &wanted.gvk, place, None))?;
         let kind = self.source.kind(&wanted.gvk).await?;
-        let namespace = wanted.namespace.filter(|_| kind.namespaced);
-        let is_placed = kind.namespaced || guard::is_namespace(&wanted.gvk);
-        let asked = is_placed.then(|| namespace.as_deref().unwrap_or("*"));
-        self.check(Verb::List, &wanted.gvk, asked, None)?;
+        let Selection { gvk, namespace, labels, fields } = self.granted(self.ask().to_list(wanted, &kind))?;
         let selection = Selection {
-            gvk: wanted.gvk.clone(),
-            namespace: namespace.clone().filter(|_| !self.may_read_all(Verb::List, &wanted.gvk)),
+            namespace: namespace.clone().filter(|_| !self.may_read_all(Verb::List, &gvk)),
+            gvk,
             // One watch for all labels that are asked for, rather than one for each.
             labels: LabelSelector::default(),
-            fields: wanted.fields,
+            fields,
         };
         let watch = self.watch(&kind, &selection).await?;
-        let what = What::List(namespace.clone(), wanted.labels.clone());
-        let labels = &wanted.labels;
+        let what = What::List(namespace.clone(), labels.clone());
         let read = self.dispatch.read_watch(&self.controller, (&self.plugin, &self.target), &watch, what, |cache| {
             let in_place =
                 |object: &&Arc<Object>| namespace.is_none() || object.key.namespace() == namespace.as_deref();
@@ -105,15 +97,18 @@ impl CallReader {
         Ok(read.await?.into_iter().filter(selected).collect())
     }
 
-    /// Denies what is granted nowhere, before anybody is asked what it is.
-    fn check_kind(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<(), String> {
-        if self.plugin.grant.names(verb, gvk) { Ok(()) } else { self.check(verb, gvk, namespace, name) }
+    fn ask(&self) -> Ask<'_> {
+        Ask::of(&self.plugin, &self.target)
     }
 
-    fn check(&self, verb: Verb, gvk: &Gvk, namespace: Option<&str>, name: Option<&str>) -> Result<(), String> {
-        Ask::of(&self.plugin, &self.target).may(verb, gvk, namespace, name).map(drop).map_err(|denied| {
-            let text = denied.to_string();
-            self.denied.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(denied);
+    /// Takes note of what is denied, which fails the call whatever the plugin makes of it.
+    fn granted<T, E: Into<Refused>>(&self, result: Result<T, E>) -> Result<T, String> {
+        result.map_err(|refused| {
+            let refused = refused.into();
+            let text = refused.to_string();
+            if let Refused::Denied(denied) = refused {
+                self.denied.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(denied);
+            }
             text
         })
     }

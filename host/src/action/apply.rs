@@ -162,7 +162,7 @@ impl Applier {
             && is_child(body)
             && let Some(there) = self.there(behalf, about, &before).await?
         {
-            may_adopt(&there, behalf)?;
+            may_adopt(&there, &behalf.plugin.name, behalf.target)?;
         }
         let dry_run = self.is_dry_run_for(behalf.plugin);
         let written = match &self.source {
@@ -259,18 +259,18 @@ impl Applier {
 }
 
 /// Whether a plugin wants to have this as a child.
-fn is_child(body: &serde_json::Map<String, serde_json::Value>) -> bool {
+pub fn is_child(body: &serde_json::Map<String, serde_json::Value>) -> bool {
     let annotations = body.get("metadata").and_then(|metadata| metadata.get("annotations"));
     annotations.is_some_and(|annotations| annotations.get(CHILD_OF).is_some())
 }
 
-/// Whether what is there already may become, or is, a child of the object that is reconciled. One of an earlier object of
-/// that name may.
-fn may_adopt(there: &Object, Behalf { plugin, target: owner, .. }: Behalf<'_>) -> Result<(), String> {
+/// Whether what is there already may become, or is, a child of that owner, as that plugin has it. One of an earlier object
+/// of that name may.
+pub fn may_adopt(there: &Object, plugin: &str, owner: &ObjectRef) -> Result<(), String> {
     let whose = match &there.owner {
         Some(had) if *had.name == *owner.key.name() && had.gvk.is_same_kind(&owner.gvk) => return Ok(()),
         Some(other) => format!("a child of {} {}", other.gvk.kind(), other.name),
-        None if there.annotations().get(CHILD_OF).is_some_and(|of| **of == *plugin.name) => return Ok(()),
+        None if there.annotations().get(CHILD_OF).is_some_and(|of| **of == *plugin) => return Ok(()),
         None => "nobody's child".to_owned(),
     };
     Err(format!("it is there already, and {whose}: it is left alone. Delete it, or name the child otherwise"))

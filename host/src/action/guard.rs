@@ -2,8 +2,9 @@
 
 use crate::action::plan::{Draft, Step};
 use crate::grant::{Grant, Verb};
-use crate::object::{Gvk, ObjectRef};
+use crate::object::{Gvk, Kind, ObjectKey, ObjectRef};
 use crate::plugin::Plugin;
+use crate::selector::Selection;
 
 /// A plugin asked for what it is not granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +17,17 @@ pub struct Denied {
     what: String,
     file: String,
     lines: String,
+}
+
+/// Why a read is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is not granted.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Its kind is in namespaces, and it names none.
+    #[error("{0} needs a namespace")]
+    Nameless(String),
 }
 
 /// What a grant is asked about.
@@ -73,6 +85,40 @@ impl<'a> Ask<'a> {
         })
     }
 
+    /// The same of what has yet to be told what it is: denies what is granted nowhere, before anybody is asked.
+    pub fn may_anywhere(
+        &self,
+        verb: Verb,
+        gvk: &Gvk,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<(), Denied> {
+        if self.grant.names(verb, gvk) { Ok(()) } else { self.may(verb, gvk, namespace, name).map(drop) }
+    }
+
+    /// Which object of that kind is read by that name, if that is granted.
+    pub fn to_get(&self, wanted: &ObjectRef, kind: &Kind) -> Result<ObjectRef, Refused> {
+        let key = match (kind.namespaced, wanted.key.namespace()) {
+            (false, _) => ObjectKey::new(None, wanted.key.name()),
+            (true, Some(_)) => wanted.key.clone(),
+            (true, None) => {
+                return Err(Refused::Nameless(format!("{} {}", kind.gvk.kind(), wanted.key.name())));
+            }
+        };
+        let wanted = ObjectRef { gvk: wanted.gvk.clone(), key };
+        self.may(Verb::Get, &wanted.gvk, place_of(&wanted), Some(wanted.key.name()))?;
+        Ok(wanted)
+    }
+
+    /// Which objects of that kind are read by that selection, if that is granted.
+    pub fn to_list(&self, wanted: Selection, kind: &Kind) -> Result<Selection, Refused> {
+        let wanted = Selection { namespace: wanted.namespace.filter(|_| kind.namespaced), ..wanted };
+        let is_placed = kind.namespaced || is_namespace(&wanted.gvk);
+        let asked = is_placed.then(|| wanted.namespace.as_deref().unwrap_or("*"));
+        self.may(Verb::List, &wanted.gvk, asked, None)?;
+        Ok(wanted)
+    }
+
     /// The namespace that a rule without namespaces is about.
     fn home(&self) -> Option<&str> {
         place_of(self.target)
@@ -97,7 +143,7 @@ pub fn is_secret(gvk: &Gvk) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{ObjectKey, Part};
+    use crate::object::Part;
 
     fn apply(kind: &str, namespace: &str) -> Step {
         let key = ObjectKey::new(Some(namespace), "a");

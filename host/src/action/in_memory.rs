@@ -10,7 +10,7 @@ use crate::object::{Gvk, Object, ObjectRef};
 use crate::source::manifests::{Edit, Patch};
 
 /// A step as an edit by that plugin. None: it changes no object.
-pub(super) fn edit(step: &Step, plugin: &str, force: bool) -> Option<Edit> {
+pub fn edit(step: &Step, plugin: &str, force: bool) -> Option<Edit> {
     Some(match step {
         Step::Apply { body, part, .. } => {
             Edit::Apply { body: body.clone(), manager: format!("oarlock-{plugin}"), force, part: *part }

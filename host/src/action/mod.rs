@@ -4,5 +4,5 @@ pub mod apply;
 mod cluster;
 mod events;
 pub mod guard;
-mod in_memory;
+pub mod in_memory;
 pub mod plan;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use indicatif::HumanBytes;
 
 use super::parse::existing_path;
+use crate::plugin::{AotCache, Engine};
 use crate::text;
 use crate::trial::{self, Figures, Report};
 
@@ -32,7 +33,7 @@ impl Args {
     }
 
     async fn check(self) -> anyhow::Result<ExitCode> {
-        let loader = trial::loader()?;
+        let loader = trial::loader(Engine::new()?, AotCache::off());
         let mut reports = Vec::new();
         for path in plugin_files(self.files)? {
             reports.push(Report::of(&path, &loader).await);

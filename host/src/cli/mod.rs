@@ -1,5 +1,6 @@
 //! The command line, a file per subcommand.
 
+mod call;
 mod check;
 mod config;
 mod dev;
@@ -9,6 +10,7 @@ mod parse;
 mod rbac;
 mod run;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -31,6 +33,7 @@ enum Command {
     Dev(Box<dev::Args>),
     Config(Box<config::Args>),
     Check(check::Args),
+    Call(Box<call::Args>),
     Rbac(rbac::Args),
     Completion(generate::CompletionArgs),
     Man(generate::ManArgs),
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => args.run(),
         Command::Dev(args) => args.run(),
         Command::Config(args) => args.run(&options.layered),
+        Command::Call(args) => args.run(),
         Command::Rbac(args) => args.run(),
         Command::Completion(args) => args.run(Cli::command()),
         Command::Man(args) => args.run(Cli::command()),
@@ -73,4 +77,9 @@ fn to_its_end(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCo
         eprintln!("error: {}", text::paragraph(&format!("{error:#}")));
         ExitCode::FAILURE
     })
+}
+
+/// Where compiled plugins are kept if nothing else is said. None: the user has no such folder.
+fn default_cache() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "oarlock").map(|user| user.cache_dir().join("plugins"))
 }

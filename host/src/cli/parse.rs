@@ -1,11 +1,13 @@
 //! From the texts of arguments to values.
 
+use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub(super) use crate::grant::values::{bytes, duration};
 use crate::names;
+use crate::object::ObjectRef;
 
 /// A path at which there is something.
 pub(super) fn existing_path(text: &str) -> Result<PathBuf, String> {
@@ -39,6 +41,54 @@ pub(super) fn lease_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("expected at most 63 lower-case letters, digits and `-`".to_owned())
+}
+
+/// A JSON text.
+pub(super) fn json(text: &str) -> Result<String, String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| format!("no JSON: {error}"))?;
+    Ok(text.to_owned())
+}
+
+/// A time as RFC 3339 has it.
+pub(super) fn timestamp(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text).map_err(|_| "expected a time such as 2026-01-02T03:04:05Z".to_owned())
+}
+
+/// An object among those that are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    kind: String,
+    /// None: any.
+    namespace: Option<String>,
+    name: String,
+}
+
+/// Reads `KIND/NAME` or `KIND/NAMESPACE/NAME`.
+pub(super) fn target(text: &str) -> Result<Target, String> {
+    let parts: Vec<_> = text.split('/').collect();
+    let (kind, namespace, name) = match *parts {
+        [kind, name] => (kind, None, name),
+        [kind, namespace, name] => (kind, Some(namespace.to_owned()), name),
+        _ => return Err("expected KIND/NAME or KIND/NAMESPACE/NAME".to_owned()),
+    };
+    Ok(Target { kind: kind.to_owned(), namespace, name: name.to_owned() })
+}
+
+impl Target {
+    /// Whether this is one of its objects.
+    pub(super) fn names(&self, object: &ObjectRef) -> bool {
+        let is_there = self.namespace.is_none() || self.namespace.as_deref() == object.key.namespace();
+        // As kubectl has it, in which kinds are written in any case.
+        is_there && self.kind.eq_ignore_ascii_case(object.gvk.kind()) && self.name == object.key.name()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, namespace, name } = self;
+        let place = namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        write!(f, "{kind}/{place}{name}")
+    }
 }
 
 /// Where to listen: `ADDRESS:PORT`, or `:PORT` for all addresses, of IPv4 alone where there is no IPv6.

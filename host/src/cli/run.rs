@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::default_cache;
 use super::parse::{Listen, api_timeout, bytes, duration, existing_path, lease_name, listen_addresses, whole_seconds};
 use crate::cluster::ClusterOptions;
 use crate::config::{Config, Election, Source};
@@ -221,7 +222,7 @@ impl HostArgs {
         let cache = match self.cache_dir {
             Some(path) if path == Path::new("off") => None,
             Some(path) => Some(path),
-            None => directories::ProjectDirs::from("", "", "oarlock").map(|user| user.cache_dir().join("plugins")),
+            None => default_cache(),
         };
         if let Some(cache) = &cache
             && std::path::absolute(cache)?.starts_with(std::path::absolute(&plugins)?)

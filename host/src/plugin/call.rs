@@ -57,7 +57,7 @@ impl Caller {
 
     /// How many bytes of memory the instance has that is kept, if there is one.
     pub fn keeps(&self) -> Option<usize> {
-        self.kept.as_ref().map(|instance| instance.sandbox.memory())
+        self.kept.as_ref().map(|instance| instance.sandbox.usage().memory)
     }
 
     /// Lets the instance go, and its memory with it. The next call makes a new one.

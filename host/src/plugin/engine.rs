@@ -1,6 +1,7 @@
 //! The wasmtime engine that all plugins share: its settings, its clock, and what plugins can import.
 
 use std::thread;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use wasmtime::component::{HasSelf, Linker};
@@ -17,6 +18,8 @@ const HOST_STACK: usize = 1536 << 10;
 
 /// The engine and the imports, made once.
 pub struct Engine {
+    /// What time plugins take it to be. None: what it is.
+    pub(super) now: Option<SystemTime>,
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Linker<Guest>,
 }
@@ -31,7 +34,13 @@ impl Engine {
 
         let clock = wasmtime.weak();
         thread::Builder::new().name("epoch".into()).spawn(move || tick(&clock)).context("epoch thread")?;
-        Ok(Self { wasmtime, linker })
+        Ok(Self { now: None, wasmtime, linker })
+    }
+
+    /// The same, in which it is always that time for plugins, so that they do the same each time.
+    #[must_use]
+    pub fn at(self, now: SystemTime) -> Self {
+        Self { now: Some(now), ..self }
     }
 }
 

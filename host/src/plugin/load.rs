@@ -117,7 +117,7 @@ impl Loader {
             let (component, compile) = self.component(bytes, digest, limits.compile).await?;
             let loader = Arc::clone(&self);
             let program = blocking(move || loader.link(&component)).await??;
-            let sandbox = Sandbox::new(&self.engine.wasmtime, &name, limits, &[&name], "");
+            let sandbox = Sandbox::new(&self.engine, &name, limits, &[&name], "");
             let Described { itself, memory, watches, owns, finalizer } =
                 describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
             let start = begin.elapsed().saturating_sub(compile.unwrap_or_default());
@@ -233,7 +233,7 @@ async fn describe(
     }
     Ok(Described {
         itself: Some((beginning(name), beginning(version))),
-        memory: Some(sandbox.memory()),
+        memory: Some(sandbox.usage().memory),
         watches: selections(watches)?,
         owns: selections(owns)?,
         finalizer: finalizer.map(String::into_boxed_str),

@@ -79,7 +79,7 @@ impl Plugin {
 
     /// A sandbox for an instance of it.
     pub(super) fn sandbox(&self, arguments: &[&str], stdin: &str) -> Sandbox {
-        Sandbox::new(&self.engine.wasmtime, &self.name, self.limits, arguments, stdin)
+        Sandbox::new(&self.engine, &self.name, self.limits, arguments, stdin)
     }
 }
 

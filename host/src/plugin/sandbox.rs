@@ -1,15 +1,16 @@
 //! What a guest runs in: its store, its limits, and its standard streams.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
-use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostWallClock, I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::capture::{Allowance, Capture};
+use super::engine::Engine;
 use super::error::CallError;
 use super::limits::Limits;
 use super::processor::ProcessorTime;
@@ -51,26 +52,28 @@ impl Sandbox {
     /// A sandbox without files, network or environment; the clocks and randomness work.
     pub(super) fn new(engine: &Engine, plugin: &Arc<str>, limits: Limits, arguments: &[&str], stdin: &str) -> Self {
         let (stdout, stderr) = (Capture::new(0), Capture::new(LOG_LINE));
-        let wasi = WasiCtxBuilder::new()
-            .args(arguments)
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.args(arguments)
             .stdin(MemoryInputPipe::new(stdin.to_owned()))
             .stdout(stdout.clone())
             .stderr(stderr.clone())
             .allow_tcp(false)
             .allow_udp(false)
-            .max_random_size(MAX_RANDOM)
-            .build();
+            .max_random_size(MAX_RANDOM);
+        if let Some(now) = engine.now {
+            wasi.wall_clock(StoppedClock(now));
+        }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let guest = Guest {
             plugin: Arc::clone(plugin),
             call: None,
-            wasi,
+            wasi: wasi.build(),
             table,
             memory: MemoryLimit { limit: limits.memory, used: 0, refused: false },
             log: Allowance::default(),
         };
-        let mut store = Store::new(engine, guest);
+        let mut store = Store::new(&engine.wasmtime, guest);
         // In bytes of the host's memory, of what a guest answers or passes to an import.
         store.set_hostcall_fuel(limits.answer);
         store.limiter(|guest| &mut guest.memory);
@@ -113,14 +116,9 @@ impl Sandbox {
         }
     }
 
-    /// How many bytes all memories and tables of the guest have.
-    pub(super) fn memory(&self) -> usize {
-        self.store.data().memory.used
-    }
-
     /// What the call has used until now.
     pub(super) fn usage(&self) -> Usage {
-        Usage { processor: self.time.used_before(), memory: self.memory() }
+        Usage { processor: self.time.used_before(), memory: self.store.data().memory.used }
     }
 
     fn explain(&self, error: &wasmtime::Error) -> CallError {
@@ -149,6 +147,19 @@ pub struct Usage {
 
 /// How wasmtime says that a guest passes too much to the host. It has no public type for that.
 const OUT_OF_HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// A clock that always shows the same time.
+struct StoppedClock(SystemTime);
+
+impl HostWallClock for StoppedClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
 
 /// A call that a guest is in.
 pub(super) struct Call {

@@ -181,11 +181,11 @@ fn names(imports: &[Import]) -> Vec<String> {
 
 impl Described {
     fn of(plugin: &Plugin) -> Self {
-        let (name, version) = plugin.described.clone().map(|(name, version)| (name.into(), version.into())).unzip();
+        let (name, version) = plugin.described.clone().unzip();
         let watched = |selections: &[Selection]| selections.iter().map(Watched::of).collect();
         Self {
-            name,
-            version,
+            name: name.map(String::from),
+            version: version.map(String::from),
             watches: watched(&plugin.watches),
             owns: watched(&plugin.owns),
             finalizer: plugin.finalizer.as_deref().map(str::to_owned),

@@ -6,6 +6,7 @@
 
 mod fields;
 mod files;
+mod given;
 mod kinds;
 mod merge;
 mod output;
@@ -36,6 +37,7 @@ use files::{File, Listing, name_of};
 use output::OutputFolder;
 use store::{Changes, Store, StoreError, Written};
 
+pub use given::{GivenFile, read_files};
 pub use kinds::Kinds;
 pub use parse::{Broken, Documents, Format};
 pub use store::Patch;

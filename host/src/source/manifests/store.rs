@@ -208,6 +208,11 @@ impl Store {
         self.commit(key, draft, now)
     }
 
+    /// Takes an object away, as if it had never been.
+    pub(super) fn forget(&mut self, key: &ObjectRef) {
+        self.objects.remove(key);
+    }
+
     /// An object as it is now.
     pub(super) fn get(&self, key: &ObjectRef) -> Option<&Map<String, Value>> {
         self.objects.get(key).map(|stored| &stored.object)

@@ -1,0 +1,221 @@
+//! `oarlock call`.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use indicatif::HumanBytes;
+
+use super::default_cache;
+use super::parse::{Target, existing_path, json, target, timestamp};
+use crate::object::ObjectRef;
+use crate::plugin::{AotCache, Engine, Plugin};
+use crate::source::manifests::{Documents, Format, GivenFile, read_files};
+use crate::text;
+use crate::trial::{self, Called, Given, GuestLog, Trial};
+
+/// Call a plugin on objects from files, without a cluster, and print what comes of it.
+///
+/// Each of the objects that the plugin watches is reconciled once, in the order of the files; all of them answer its reads.
+/// What it asks for is checked against its grant file, and done to nothing but a copy of these objects.
+///
+/// Exit codes: 0 if no call failed or, with --expect, all came to what is expected; 1 otherwise; 2 for wrong usage.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The plugin.
+    #[arg(value_name = "FILE.wasm", value_parser = existing_path)]
+    plugin: PathBuf,
+
+    /// File or folder of YAML or JSON manifests; `-` is stdin. May be given several times.
+    #[arg(short, long = "file", value_name = "PATH", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Call it for this object only, as KIND/NAME or KIND/NAMESPACE/NAME. May be given several times.
+    #[arg(long, value_name = "OBJECT", value_parser = target)]
+    target: Vec<Target>,
+
+    /// Tell it that the objects that it is called for are gone.
+    #[arg(long)]
+    gone: bool,
+
+    /// Grant file to go by. Without it: the one beside the plugin, if there is one.
+    #[arg(long, value_name = "FILE")]
+    grant: Option<PathBuf>,
+
+    /// Settings to give it, in place of those of the grant file.
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    settings: Option<String>,
+
+    /// Have its clock show this time, and never another one: 2026-01-02T03:04:05Z.
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
+    now: Option<SystemTime>,
+
+    /// Form of what is printed.
+    #[arg(short, long, value_name = "FORMAT", default_value = "yaml", conflicts_with = "expect")]
+    output: Form,
+
+    /// Compare what comes of it with this file, and print what differs.
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+
+    /// Write what comes of it to the file, if that differs.
+    #[arg(long, requires = "expect")]
+    update: bool,
+}
+
+/// Form of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A document for each call; log and figures are comments.
+    Yaml,
+    /// A list of objects, one for each call.
+    Json,
+}
+
+impl Args {
+    pub(super) fn run(self) -> ExitCode {
+        super::to_its_end(self.call())
+    }
+
+    async fn call(self) -> anyhow::Result<ExitCode> {
+        let log = GuestLog::start()?;
+        let now = self.now.unwrap_or_else(SystemTime::now);
+        let given = Given::new(read(&self.files)?, now).map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
+        let engine = Engine::new()?;
+        let engine = if let Some(now) = self.now { engine.at(now) } else { engine };
+        let cache = default_cache().map_or_else(AotCache::off, |folder| AotCache::in_folder(&folder));
+        let loader = trial::loader(engine, cache);
+        let plugin = trial::load(loader, &self.plugin, self.grant.as_deref(), self.settings.clone()).await?;
+
+        let targets = self.targets(&plugin, &given)?;
+        let mut trial = Trial::new(plugin, given, log);
+        let mut calls = Vec::new();
+        for target in &targets {
+            calls.push(trial.call(target, self.gone).await);
+        }
+        match &self.expect {
+            Some(path) => expect(path, &calls, self.update),
+            None => print(&calls, self.output),
+        }
+    }
+
+    /// The objects that the plugin is to be called for, at least one.
+    fn targets(&self, plugin: &Plugin, given: &Given) -> anyhow::Result<Vec<ObjectRef>> {
+        let watched = given.watched_by(plugin);
+        if self.target.is_empty() && watched.is_empty() {
+            let names = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(", ");
+            bail!(
+                "the plugin is called for none of the objects given: it watches {}; given are {}",
+                names(&mut plugin.watches.iter().map(ToString::to_string)),
+                names(&mut given.objects().iter().map(ToString::to_string)),
+            );
+        }
+        if self.target.is_empty() {
+            return Ok(watched);
+        }
+        let mut targets = Vec::new();
+        for wanted in &self.target {
+            let before = targets.len();
+            targets.extend(watched.iter().filter(|object| wanted.names(object)).cloned());
+            if targets.len() == before {
+                let is_given = given.objects().iter().any(|object| wanted.names(object));
+                let why = if is_given { "the plugin does not watch it" } else { "there is no such object" };
+                bail!("--target {wanted}: {why}");
+            }
+        }
+        Ok(targets)
+    }
+}
+
+fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<GivenFile>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes).context("stdin")?;
+            files.push(("stdin".into(), Documents::parse(&bytes, Format::Yaml)));
+        } else {
+            fs::metadata(path).with_context(|| format!("-f {}", path.display()))?;
+            files.extend(read_files(path)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Prints what came of the calls. What plugins and objects say is shown, and moves no cursor.
+fn print(calls: &[Called], form: Form) -> anyhow::Result<ExitCode> {
+    let text = match form {
+        Form::Json => text::json(&serde_json::to_string_pretty(calls)?).into_owned() + "\n",
+        Form::Yaml => calls.iter().map(document).collect::<Vec<_>>().join("---\n"),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    let is_well = calls.iter().all(|call| call.result.result.is_well());
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A call as YAML, with what is for people in comments.
+fn document(call: &Called) -> String {
+    let Called { result, figures, .. } = call;
+    let time = |ms: f64| humantime::format_duration(Duration::from_micros(to_micros(ms))).to_string();
+    let head = format!(
+        "{} in {}, {} of processor time, with {} of memory",
+        result.call,
+        time(figures.call_ms),
+        time(figures.processor_ms),
+        HumanBytes(figures.memory as u64)
+    );
+    let comments = [head].into_iter().chain(said(call)).map(|line| format!("# {}", text::one_line(&line)));
+    let lines: Vec<_> = comments.chain([text::lines(&trial::yaml(&[result])).into_owned()]).collect();
+    lines.join("\n")
+}
+
+/// What a plugin said for people.
+fn said(call: &Called) -> impl Iterator<Item = String> {
+    call.log.iter().cloned().chain(call.stderr.iter().map(|line| format!("stderr: {line}")))
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a call takes no years, and no time below 0"
+)]
+fn to_micros(ms: f64) -> u64 {
+    (ms * 1e3).round() as u64
+}
+
+/// Compares what came of the calls with a file, or writes it there.
+fn expect(path: &Path, calls: &[Called], update: bool) -> anyhow::Result<ExitCode> {
+    let results: Vec<_> = calls.iter().map(|call| &call.result).collect();
+    let name = path.display();
+    let there = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && update => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("there is no {name}; --update writes it"),
+        text => Some(text.with_context(|| name.to_string())?),
+    };
+    let difference = match there {
+        None => Some(String::new()),
+        Some(text) => match trial::compare(&name.to_string(), &text, &results) {
+            Err(_) if update => Some(String::new()),
+            compared => compared.map_err(|error| anyhow::anyhow!("{name}: {error}"))?,
+        },
+    };
+    match difference {
+        None => Ok(ExitCode::SUCCESS),
+        Some(_) if update => {
+            fs::write(path, trial::yaml(&results)).with_context(|| name.to_string())?;
+            eprintln!("wrote {name}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(difference) => {
+            print!("{}", text::lines(&difference));
+            // Which may tell why.
+            calls.iter().flat_map(said).for_each(|line| eprintln!("{}", text::one_line(&line)));
+            eprintln!("error: it did not come to what {name} expects; --update takes it over");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
