@@ -1,22 +1,20 @@
 //! `oarlock call`.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
 use indicatif::HumanBytes;
 
 use super::default_cache;
-use super::parse::{Target, existing_path, json, target, timestamp};
-use crate::object::ObjectRef;
-use crate::plugin::{AotCache, Engine, Plugin};
-use crate::source::manifests::{Documents, Format, GivenFile, read_files};
+use super::offline::{Offline, Ready};
+use crate::plugin::AotCache;
 use crate::text;
-use crate::trial::{self, Called, Given, GuestLog, Trial};
+use crate::trial::{self, Called, GuestLog, Trial};
 
 /// Call a plugin on objects from files, without a cluster, and print what comes of it.
 ///
@@ -26,33 +24,12 @@ use crate::trial::{self, Called, Given, GuestLog, Trial};
 /// Exit codes: 0 if no call failed or, with --expect, all came to what is expected; 1 otherwise; 2 for wrong usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The plugin.
-    #[arg(value_name = "FILE.wasm", value_parser = existing_path)]
-    plugin: PathBuf,
-
-    /// File or folder of YAML or JSON manifests; `-` is stdin. May be given several times.
-    #[arg(short, long = "file", value_name = "PATH", required = true)]
-    files: Vec<PathBuf>,
-
-    /// Call it for this object only, as KIND/NAME or KIND/NAMESPACE/NAME. May be given several times.
-    #[arg(long, value_name = "OBJECT", value_parser = target)]
-    target: Vec<Target>,
+    #[command(flatten)]
+    offline: Offline,
 
     /// Tell it that the objects that it is called for are gone.
     #[arg(long)]
     gone: bool,
-
-    /// Grant file to go by. Without it: the one beside the plugin, if there is one.
-    #[arg(long, value_name = "FILE")]
-    grant: Option<PathBuf>,
-
-    /// Settings to give it, in place of those of the grant file.
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    settings: Option<String>,
-
-    /// Have its clock show this time, and never another one: 2026-01-02T03:04:05Z.
-    #[arg(long, value_name = "TIME", value_parser = timestamp)]
-    now: Option<SystemTime>,
 
     /// Form of what is printed.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml", conflicts_with = "expect")]
@@ -83,15 +60,8 @@ impl Args {
 
     async fn call(self) -> anyhow::Result<ExitCode> {
         let log = GuestLog::start()?;
-        let now = self.now.unwrap_or_else(SystemTime::now);
-        let given = Given::new(read(&self.files)?, now).map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-        let engine = Engine::new()?;
-        let engine = if let Some(now) = self.now { engine.at(now) } else { engine };
         let cache = default_cache().map_or_else(AotCache::off, |folder| AotCache::in_folder(&folder));
-        let loader = trial::loader(engine, cache);
-        let plugin = trial::load(loader, &self.plugin, self.grant.as_deref(), self.settings.clone()).await?;
-
-        let targets = self.targets(&plugin, &given)?;
+        let Ready { plugin, given, targets } = self.offline.ready(cache).await?;
         let mut trial = Trial::new(plugin, given, log);
         let mut calls = Vec::new();
         for target in &targets {
@@ -102,48 +72,6 @@ impl Args {
             None => print(&calls, self.output),
         }
     }
-
-    /// The objects that the plugin is to be called for, at least one.
-    fn targets(&self, plugin: &Plugin, given: &Given) -> anyhow::Result<Vec<ObjectRef>> {
-        let watched = given.watched_by(plugin);
-        if self.target.is_empty() && watched.is_empty() {
-            let names = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(", ");
-            bail!(
-                "the plugin is called for none of the objects given: it watches {}; given are {}",
-                names(&mut plugin.watches.iter().map(ToString::to_string)),
-                names(&mut given.objects().iter().map(ToString::to_string)),
-            );
-        }
-        if self.target.is_empty() {
-            return Ok(watched);
-        }
-        let mut targets = Vec::new();
-        for wanted in &self.target {
-            let before = targets.len();
-            targets.extend(watched.iter().filter(|object| wanted.names(object)).cloned());
-            if targets.len() == before {
-                let is_given = given.objects().iter().any(|object| wanted.names(object));
-                let why = if is_given { "the plugin does not watch it" } else { "there is no such object" };
-                bail!("--target {wanted}: {why}");
-            }
-        }
-        Ok(targets)
-    }
-}
-
-fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<GivenFile>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            io::stdin().read_to_end(&mut bytes).context("stdin")?;
-            files.push(("stdin".into(), Documents::parse(&bytes, Format::Yaml)));
-        } else {
-            fs::metadata(path).with_context(|| format!("-f {}", path.display()))?;
-            files.extend(read_files(path)?);
-        }
-    }
-    Ok(files)
 }
 
 /// Prints what came of the calls. What plugins and objects say is shown, and moves no cursor.
@@ -200,7 +128,7 @@ fn expect(path: &Path, calls: &[Called], update: bool) -> anyhow::Result<ExitCod
         None => Some(String::new()),
         Some(text) => match trial::compare(&name.to_string(), &text, &results) {
             Err(_) if update => Some(String::new()),
-            compared => compared.map_err(|error| anyhow::anyhow!("{name}: {error}"))?,
+            compared => compared.map_err(|error| anyhow!("{name}: {error}"))?,
         },
     };
     match difference {

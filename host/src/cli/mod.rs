@@ -1,7 +1,9 @@
 //! The command line, a file per subcommand.
 
+mod bench;
 mod call;
 mod check;
+mod offline;
 mod config;
 mod dev;
 mod generate;
@@ -34,6 +36,7 @@ enum Command {
     Config(Box<config::Args>),
     Check(check::Args),
     Call(Box<call::Args>),
+    Bench(bench::Args),
     Rbac(rbac::Args),
     Completion(generate::CompletionArgs),
     Man(generate::ManArgs),
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => args.run(),
         Command::Config(args) => args.run(&options.layered),
         Command::Call(args) => args.run(),
+        Command::Bench(args) => args.run(),
         Command::Rbac(args) => args.run(),
         Command::Completion(args) => args.run(Cli::command()),
         Command::Man(args) => args.run(Cli::command()),

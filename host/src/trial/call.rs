@@ -1,7 +1,7 @@
 //! A call, from the objects that it is given to what it comes to.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::given::Given;
@@ -84,12 +84,7 @@ impl Trial {
         world: &Arc<Manifests>,
         called: &mut Called,
     ) -> Result<Outcome, Ended> {
-        let reads = Arc::new(GivenReader {
-            world: Arc::clone(world),
-            plugin: Arc::clone(&self.plugin),
-            target: target.clone(),
-            denied: Mutex::default(),
-        });
+        let reads = Arc::new(GivenReader::new(world, &self.plugin, target));
         let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
         let request = Request { target, object, attempt: 0, id: ReconcileId(0), reader: &reader };
         let begin = Instant::now();
@@ -229,6 +224,6 @@ fn lines(text: &[u8]) -> Vec<String> {
 }
 
 /// Milliseconds, to the microsecond.
-fn ms(time: Duration) -> f64 {
+pub(super) fn ms(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -3,6 +3,7 @@
 //! A call is given the objects that it is for, and all that it may read, from files. What it asks for is checked as a host
 //! does it, and done to a copy of those objects that is thrown away.
 
+mod bench;
 mod call;
 mod expected;
 mod given;
@@ -19,6 +20,7 @@ use anyhow::{Context as _, bail};
 
 use crate::plugin::{AotCache, Compiler, Engine, Limits, Loader, Pair, Plugin};
 
+pub use bench::{Calls, Fails, Measured, measure};
 pub use call::Trial;
 pub use expected::{compare, yaml};
 pub use given::Given;

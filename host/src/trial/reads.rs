@@ -14,15 +14,21 @@ use crate::source::manifests::Manifests;
 
 /// What a call reads through.
 pub(super) struct GivenReader {
-    pub(super) world: Arc<Manifests>,
-    pub(super) plugin: Arc<Plugin>,
+    world: Arc<Manifests>,
+    plugin: Arc<Plugin>,
     /// The object that it is called for.
-    pub(super) target: ObjectRef,
+    target: ObjectRef,
     /// What it was not granted first.
-    pub(super) denied: Mutex<Option<Denied>>,
+    denied: Mutex<Option<Denied>>,
 }
 
 impl GivenReader {
+    /// Of those objects, in calls of that plugin for that one.
+    pub(super) fn new(world: &Arc<Manifests>, plugin: &Arc<Plugin>, target: &ObjectRef) -> Self {
+        let (world, plugin, target) = (Arc::clone(world), Arc::clone(plugin), target.clone());
+        Self { world, plugin, target, denied: Mutex::default() }
+    }
+
     /// What the plugin wanted to read first that it is not granted.
     pub(super) fn denied(&self) -> Option<Denied> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -10,6 +10,7 @@ mod api;
 mod api_server;
 mod bad_guests;
 mod breaker;
+mod bench;
 mod call;
 mod check;
 mod commands;
