@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::control_plane::{ControlPlane, host_as};
-use crate::support::deploy::{kustomizations, kustomize};
+use crate::examples::{deployment, rights_of};
+use crate::support::deploy::{DEPLOY, kustomizations, kustomize};
 use crate::support::host::Workplace;
 use crate::support::{deploy, plugins, replica_set};
 
 /// The objects of the base that every version of Kubernetes has.
 fn base() -> Vec<Value> {
-    known_everywhere(kustomize(&Path::new(deploy::DEPLOY).join("base")))
+    known_everywhere(kustomize(&Path::new(DEPLOY).join("base")))
 }
 
 /// Without those of `policy/v1`, which came with Kubernetes 1.21.
@@ -32,6 +33,48 @@ fn what_the_overlays_make_is_accepted() {
             assert!(applied.is_ok(), "{name}: {} {}", object["kind"], applied.unwrap_err());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_of_the_chart_is_installed_upgraded_and_does_the_work_of_its_plugins_with_the_rights_of_its_values() {
+    let cluster = ControlPlane::start();
+    let place = Workplace::new();
+    place.example("label-defaulter");
+    let values = place.folder.path().join("values.json");
+    let helm = |action: &[&str]| {
+        let mut command = deploy::tool("helm");
+        command.args(action).args(["--namespace", "team"]).env("KUBECONFIG", cluster.kubeconfig());
+        command.env("HELM_CACHE_HOME", place.folder.path());
+        deploy::output(&mut command)
+    };
+    // A cluster without `policy/v1`.
+    let with = |rules: &Value| json!({"podDisruptionBudget": {"enabled": false}, "rbac": {"rules": rules}, "options": {"leader-elect": true}});
+    let chart = Path::new(DEPLOY).join("chart");
+    let (chart, file) = (chart.to_str().unwrap(), values.to_str().unwrap());
+    std::fs::write(&values, with(&json!([])).to_string()).unwrap();
+    helm(&["install", "two", chart, "--values", file, "--create-namespace"]);
+
+    let released = deploy::objects(&helm(&["get", "manifest", "two"]));
+    let args: Vec<String> = serde_json::from_value(deploy::container(&released)["args"].clone()).unwrap();
+    let args = args
+        .iter()
+        .map(String::as_str)
+        .filter(|arg| !["run", "--plugins", "--cache-dir", "--admin"].iter().any(|own| arg.starts_with(own)));
+    let args: Vec<_> = args.chain(["--lease-namespace", "team"]).collect();
+    let kubeconfig = cluster.kubeconfig_of_account("team", "two-oarlock").await;
+    let host = host_as(&kubeconfig, &place.plugins, &args);
+    host.log("holding the lease");
+    host.log("the account needs the verbs get, list and watch on deployments");
+
+    let rights = deploy::objects(&rights_of(&place.plugins));
+    std::fs::write(&values, with(&deploy::only(&rights, "ClusterRole")["rules"]).to_string()).unwrap();
+    helm(&["upgrade", "two", chart, "--values", file]);
+    cluster.apply(&deployment("shop", &json!({})));
+    cluster.wait_for(&["deploy", "shop"], "/metadata/labels/team", &"unassigned".into());
+    host.stop();
+    assert_eq!(cluster.get(["lease", "-n", "team", "two-oarlock"])["spec"]["holderIdentity"], "");
+    helm(&["uninstall", "two"]);
+    cluster.wait_until_gone(&["clusterrole", "two-oarlock"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,7 +85,7 @@ fn stop(host: Host) {
     }
 }
 
-fn deployment(name: &str, labels: &Value) -> Value {
+pub(crate) fn deployment(name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",

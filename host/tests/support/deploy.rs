@@ -58,9 +58,27 @@ pub(crate) fn kustomizations() -> Vec<(&'static str, Vec<Value>)> {
     all.map(|(name, path)| (name, kustomize(&copy.path().join("deploy").join(path)))).collect()
 }
 
+/// The objects that `helm template` makes of the chart.
+pub(crate) fn chart(release: &str, namespace: &str, more: &[&str]) -> Result<Vec<Value>, String> {
+    let mut command = tool("helm");
+    command.args(["template", release, "--namespace", namespace]).arg(Path::new(DEPLOY).join("chart")).args(more);
+    let output = command.output().unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8(output.stderr).unwrap());
+    }
+    Ok(objects(std::str::from_utf8(&output.stdout).unwrap()))
+}
+
 /// The documents of a YAML file.
 pub(crate) fn objects(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
+}
+
+/// The host's container in the Deployment among these objects.
+pub(crate) fn container(objects: &[Value]) -> &Value {
+    let container = &only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["name"], "oarlock");
+    container
 }
 
 /// The one object of that kind.

@@ -1,8 +1,9 @@
 //! What is in `deploy/`, built as its users build it.
 
-use std::fmt::Write as _;
+mod chart;
+mod pages;
+
 use std::path::Path;
-use std::process::Command;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Service, ServiceAccount};
@@ -13,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::support::deploy::{DEPLOY, kustomizations, kustomize, objects, only, output, tool};
+use crate::support::deploy::{DEPLOY, container, kustomizations, kustomize, objects, only, output};
 use crate::support::host::{Host, Workplace};
 use crate::support::{deploy, http_get, plugins, replica_set};
 
@@ -77,19 +78,23 @@ fn the_rights_of_the_base_are_those_that_the_default_plugin_needs() {
 #[test]
 fn the_host_takes_the_arguments_of_every_overlay() {
     for (name, objects) in kustomizations() {
-        let container = &only(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
-        let args: Vec<_> = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-        let ("run", options) = (args[0], &args[1..]) else { panic!("{name}: {args:?}") };
-        let shown = output(Host::program().arg("config").args(options));
         let plugins = if name == "git" { "/plugins/current" } else { "/plugins" };
+        let shown = taken_by_the_host(&objects);
         assert!(shown.contains(&format!("plugins: {plugins} ")), "{name}: {shown}");
     }
+}
+
+/// What the host says that the arguments of a Deployment mean.
+fn taken_by_the_host(objects: &[Value]) -> String {
+    let args: Vec<String> = serde_json::from_value(container(objects)["args"].clone()).unwrap();
+    assert_eq!(args[0], "run");
+    output(Host::program().arg("config").args(&args[1..]))
 }
 
 #[test]
 fn the_probes_and_the_service_ask_for_what_the_host_serves() {
     let base = kustomize(&Path::new(DEPLOY).join("base"));
-    let container = &only(&base, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let container = container(&base);
     let place = Workplace::new();
     place.plugin("print-containers", &plugins::print_containers());
     place.object(&replica_set("a", &["main"]));
@@ -107,7 +112,9 @@ fn the_probes_and_the_service_ask_for_what_the_host_serves() {
     let port = json!({"name": "admin", "containerPort": 8080, "protocol": "TCP"});
     assert_eq!(container["ports"], json!([port]));
     assert!(container["args"].as_array().unwrap().contains(&"--admin=:8080".into()), "{container}");
-    assert_eq!(only(&base, "NetworkPolicy")["spec"]["ingress"][0]["ports"], json!([{"port": "admin"}]));
+    let policy = &only(&base, "NetworkPolicy")["spec"];
+    assert_eq!(policy["podSelector"], only(&base, "Deployment")["spec"]["selector"]);
+    assert_eq!(policy["ingress"][0]["ports"], json!([{"port": "admin"}]));
     let service = only(&base, "Service");
     let port = json!({"name": "admin", "port": 8080, "targetPort": "admin", "protocol": "TCP"});
     assert_eq!(service["spec"]["ports"], json!([port]));
@@ -121,7 +128,7 @@ fn the_probes_and_the_service_ask_for_what_the_host_serves() {
 fn there_is_time_to_drain_before_a_pod_is_killed() {
     let base = kustomize(&Path::new(DEPLOY).join("base"));
     let grace = only(&base, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64();
-    let shown = output(Host::program().args(["config", "--plugins", "plugins"]));
+    let shown = taken_by_the_host(&base);
     let drain = shown.lines().find_map(|line| line.strip_prefix("drain-time: ")?.split_once("s ")).unwrap().0;
     assert!(grace.unwrap() >= drain.parse::<u64>().unwrap() + 5, "{grace:?} s, and --drain-time {drain}s");
 }
@@ -183,39 +190,4 @@ fn a_namespace_a_suffix_and_an_image_are_said_in_one_place() {
     let config_map = &pod["volumes"][0]["projected"]["sources"][0]["configMap"];
     assert_eq!(config_map["name"], names("ConfigMap"));
     assert_eq!(only(&objects, "ServiceMonitor")["metadata"]["name"], "oarlock-two");
-}
-
-#[test]
-fn dockerfiles_have_nothing_that_a_linter_finds() {
-    let root = Path::new(DEPLOY);
-    output(tool("hadolint").args([root.join("Dockerfile"), root.join("overlays/image/Dockerfile")]));
-}
-
-/// The pages that say how to deploy.
-fn pages() -> Vec<(String, String)> {
-    let list = output(Command::new("find").args([DEPLOY, "-name", "*.md"]));
-    list.lines().map(|path| (path.to_owned(), std::fs::read_to_string(path).unwrap())).collect()
-}
-
-#[test]
-fn what_is_written_about_it_are_commands_and_links_that_lead_somewhere() {
-    let pages = pages();
-    assert!(pages.len() > 3);
-    for (path, page) in pages {
-        let mut script = String::new();
-        for block in page.split("\n```sh\n").skip(1) {
-            writeln!(script, "{}", block.split_once("\n```").unwrap().0).unwrap();
-        }
-        output(Command::new("sh").args(["-n", "-c", &script]));
-        let folder = Path::new(&path).parent().unwrap();
-        let links = page.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0);
-        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
-            let file = link.split('#').next().unwrap();
-            assert!(folder.join(file).exists(), "{path}: {link}");
-        }
-        let named = script.split_whitespace().filter(|word| word.starts_with("deploy/"));
-        for word in named.filter(|word| !word.ends_with('/')) {
-            assert!(Path::new(DEPLOY).join("..").join(word).exists(), "{path}: {word}");
-        }
-    }
 }
