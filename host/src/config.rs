@@ -8,6 +8,7 @@ use crate::cluster::ClusterOptions;
 use crate::folder::Timing;
 use crate::leader::ElectionOptions;
 use crate::plugin::{Compiler, Limits};
+use crate::recording::RecorderOptions;
 use crate::selector::Scope;
 
 /// What the host is to do.
@@ -35,6 +36,8 @@ pub struct Config {
     pub once: bool,
     /// Whether nothing of what plugins ask for is done, but shown.
     pub dry_run: bool,
+    /// Which calls are written down, and where. None: none.
+    pub recorder: Option<RecorderOptions>,
     /// How replicas agree on which of them reconciles what.
     pub election: Election,
     /// Where health and metrics are served, the first address that can be had. None: nowhere.

@@ -44,6 +44,7 @@ pub mod dispatch;
 pub mod watches;
 pub mod action;
 pub mod reader;
+pub mod recording;
 pub mod worker;
 pub mod trial;
 

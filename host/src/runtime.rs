@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::output::{Drained, Output};
 use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
 use crate::progress::ProgressLine;
+use crate::recording::Recorder;
 use crate::shards::Shards;
 use crate::source::manifests::Manifests;
 use crate::source::{Source, Span};
@@ -75,11 +76,12 @@ pub async fn run(
         Arc::clone(&metrics),
         config.dry_run,
     );
+    let recorder = config.recorder.map(Recorder::start).transpose()?;
     let (undo, undone) = mpsc::unbounded_channel();
     let workshop = Workshop::new(
         Arc::clone(&dispatch),
         (source, Arc::new(config.scope)),
-        (applier, output),
+        (applier, output, recorder),
         Arc::clone(&metrics),
         Arc::clone(&tally),
         (repeat, config.keep_idle),

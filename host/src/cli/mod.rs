@@ -10,6 +10,8 @@ mod generate;
 mod options;
 mod parse;
 mod rbac;
+mod record;
+mod replay;
 mod run;
 
 use std::path::PathBuf;
@@ -37,6 +39,8 @@ enum Command {
     Check(check::Args),
     Call(Box<call::Args>),
     Bench(bench::Args),
+    Record(Box<record::Args>),
+    Replay(replay::Args),
     Rbac(rbac::Args),
     Completion(generate::CompletionArgs),
     Man(generate::ManArgs),
@@ -67,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => args.run(&options.layered),
         Command::Call(args) => args.run(),
         Command::Bench(args) => args.run(),
+        Command::Record(args) => args.run(),
+        Command::Replay(args) => args.run(),
         Command::Rbac(args) => args.run(),
         Command::Completion(args) => args.run(Cli::command()),
         Command::Man(args) => args.run(Cli::command()),

@@ -18,6 +18,7 @@ use crate::leader::ElectionOptions;
 use crate::output::Fit;
 use crate::plugin::{Compiler, Limits};
 use crate::progress::ProgressLine;
+use crate::recording::{RecorderOptions, Which};
 use crate::runtime;
 use crate::selector::{LabelSelector, Scope};
 use crate::telemetry::{self, LogFormat};
@@ -89,7 +90,7 @@ pub(super) struct HostArgs {
 
     /// Carry out nothing of what plugins ask for; print, as a diff, what it would change.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 
     /// With --manifests: write each object that a plugin has changed to a file in this folder.
     #[arg(long, value_name = "DIR", requires = "manifests", help_heading = "Objects")]
@@ -157,6 +158,19 @@ pub(super) struct HostArgs {
     /// Folder for compiled plugins, or `off`. Without it: oarlock in the user's cache folder.
     #[arg(long, value_name = "DIR|off", help_heading = "Reload")]
     cache_dir: Option<PathBuf>,
+
+    /// Write down in this folder what calls were given and what came of them, for `oarlock replay`. Values of Secrets
+    /// are left out.
+    #[arg(long, value_name = "DIR", help_heading = "Recording")]
+    pub(super) record: Option<PathBuf>,
+
+    /// Which calls are recorded: of each object the last one that failed, or all.
+    #[arg(long, value_name = "WHICH", default_value = "failed", help_heading = "Recording")]
+    pub(super) record_calls: Which,
+
+    /// How much there may be in the folder; the oldest recordings are removed.
+    #[arg(long, value_name = "BYTES", default_value = "64Mi", value_parser = bytes, help_heading = "Recording")]
+    record_size: usize,
 
     /// Serve /livez, /readyz and /metrics here: `127.0.0.1:8080`, or `:8080` for all addresses.
     #[arg(long, value_name = "ADDRESS", value_parser = listen_addresses)]
@@ -266,6 +280,11 @@ impl HostArgs {
             drain_time: self.drain_time,
             once: self.once,
             dry_run: self.dry_run,
+            recorder: self.record.map(|folder| RecorderOptions {
+                folder,
+                which: self.record_calls,
+                size: self.record_size,
+            }),
             election,
             admin: self.admin.map(|Listen(addresses)| addresses),
         })

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use super::given::Given;
 use super::guest_log::GuestLog;
 use super::reads::GivenReader;
-use super::shape::{CallFigures, CallResult, Called, Change, Ending};
+use super::shape::{CallFigures, Called};
 use crate::action::apply::{is_child, may_adopt};
 use crate::action::guard::{Ask, Denied};
 use crate::action::in_memory;
 use crate::action::plan::{Draft, Invalid, Step};
 use crate::diff::{self, FieldChange};
 use crate::object::{Object, ObjectRef};
-use crate::plugin::{Answer, CallError, Caller, Outcome, Plugin, Reader, ReconcileId, Request};
+use crate::plugin::{Answer, Caller, Outcome, Plugin, Reader, ReconcileId, Request};
+use crate::recording::{CallResult, Change, Ending};
 use crate::source::manifests::{Edited, Manifests};
 
 /// Calls a plugin on the objects that are given.
@@ -102,15 +103,7 @@ impl Trial {
         if let Some(denied) = reads.denied() {
             return Err((Ending::Denied, denied.to_string()));
         }
-        result.map_err(|error| {
-            let ending = match &error {
-                CallError::Retry(_) => Ending::Retry,
-                CallError::Terminal(_) => Ending::Terminal,
-                CallError::Exit(_) if self.plugin.is_command() => Ending::Retry,
-                _ => Ending::Broke,
-            };
-            (ending, error.to_string())
-        })
+        result.map_err(|error| (Ending::of(&error, self.plugin.is_command()), error.to_string()))
     }
 }
 
@@ -219,7 +212,8 @@ fn change(Edited { target, before, after }: &Edited) -> Option<Change> {
     }
 }
 
-fn lines(text: &[u8]) -> Vec<String> {
+/// What a plugin printed, line by line.
+pub(super) fn lines(text: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
 }
 

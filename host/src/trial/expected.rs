@@ -2,7 +2,7 @@
 
 use similar::TextDiff;
 
-use super::shape::CallResult;
+use crate::recording::CallResult;
 
 /// How many lines around a difference are shown.
 const CONTEXT_LINES: usize = 3;

@@ -25,7 +25,7 @@ impl GuestLog {
     }
 
     /// What was logged since this was asked last.
-    pub(super) fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -9,6 +9,7 @@ mod expected;
 mod given;
 mod guest_log;
 mod reads;
+mod replay;
 mod report;
 mod shape;
 
@@ -25,8 +26,9 @@ pub use call::Trial;
 pub use expected::{compare, yaml};
 pub use given::Given;
 pub use guest_log::GuestLog;
+pub use replay::replay;
 pub use report::{Described, Figures, Grants, Report, Watched};
-pub use shape::{CallFigures, CallResult, Called, Change, Ending, Manifest, Reference, Wish};
+pub use shape::{CallFigures, Called};
 
 /// What loads plugins as a host without flags does.
 pub fn loader(engine: Engine, cache: AotCache) -> Arc<Loader> {

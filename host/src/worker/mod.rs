@@ -1,13 +1,14 @@
 //! The way of an object through a plugin: take, hold, call, print, guard, act, let go, requeue.
 
+mod call;
 mod finalizer;
 mod verdict;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -24,9 +25,9 @@ use crate::hot_loop::Heat;
 use crate::journal::{Journal, Journals};
 use crate::metrics::{Keeper, Metrics, ReconcileMetrics};
 use crate::output::Output;
-use crate::plugin::{Answer, CallError, Caller, Outcome, Plugin, Reader, ReconcileId, Request, Undone};
+use crate::plugin::{CallError, Caller, Outcome, Plugin, ReconcileId, Undone};
 use crate::queue::End;
-use crate::reader::CallReader;
+use crate::recording::Recorder;
 use crate::selector::Scope;
 use crate::source::Source;
 use crate::tally::Tally;
@@ -41,6 +42,8 @@ pub struct Workshop {
     pub scope: Arc<Scope>,
     /// Does what plugins ask for.
     pub applier: Applier,
+    /// Writes calls down. None: nobody asked for it.
+    pub recorder: Option<Recorder>,
     /// Where what plugins print goes.
     pub output: Output,
     /// What is counted for Prometheus.
@@ -105,7 +108,7 @@ impl Workshop {
     pub fn new(
         dispatch: Arc<Dispatch>,
         (source, scope): (Source, Arc<Scope>),
-        (applier, output): (Applier, Output),
+        (applier, output, recorder): (Applier, Output, Option<Recorder>),
         metrics: Arc<Metrics>,
         tally: Arc<Tally>,
         (repeat, keep_idle): (Repeat, Duration),
@@ -118,6 +121,7 @@ impl Workshop {
             source,
             scope,
             applier,
+            recorder,
             output,
             metrics,
             tally,
@@ -231,43 +235,22 @@ impl Workshop {
             return Ok(Done { requeue_after: None, called: false, changes: Changes::new() });
         }
 
-        let Work { target, object, attempt, pulse, .. } = &*work;
-        let reads = Arc::new(CallReader {
-            dispatch: Arc::clone(&self.dispatch),
-            source: self.source.clone(),
-            scope: Arc::clone(&self.scope),
-            controller: Arc::clone(controller),
-            plugin: Arc::clone(&plugin),
-            target: target.clone(),
-            denied: Mutex::default(),
-            waits: AtomicBool::new(false),
-        });
-        let reader: Arc<dyn Reader> = Arc::clone(&reads) as _;
-        let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
-        let may_write = controller.quota().left(plugin.limits.writing, Instant::now());
-        pulse.begin(target, "the call", plugin.limits.wall, Instant::now());
-        let answer = caller.reconcile(&plugin, request, may_write).await;
-        let Answer { result, stdout, stderr, written, dropped, usage } = answer;
-        metrics.used(usage.processor, usage.memory);
-        pulse.begin(target, "what it printed", STEP_TIME, Instant::now());
-        if let Some(dropped) = controller.quota().spend(written, dropped, Instant::now()) {
-            tracing::warn!(
-                plugin = &*plugin.name,
-                "it writes too much: {dropped} bytes are left out, of the call for {target} and others before it since this \
-                 was said last (output and log, among limits in its grant file)"
-            );
-        }
-        self.pass_on(&plugin.name, request, stdout, &stderr).await;
-        if let Some(denied) = reads.denied() {
-            return Err(denied.into());
-        }
-        let outcome = match result {
-            Err(error @ CallError::WallTime(_)) if reads.is_waiting() => return Err(Failed::Reading(error)),
-            result => result?,
+        let (answer, tape) = self.call(controller, work, (caller, metrics), id).await;
+        let result = match answer {
+            Ok(outcome) => self.conclude(controller, work, &outcome).await,
+            Err(failed) => Err(failed),
         };
+        if let (Some(recorder), Some(tape)) = (&self.recorder, tape) {
+            recorder.keep(tape, result.as_ref().err().map(ToString::to_string));
+        }
+        result
+    }
 
-        let changes = self.act(controller, work, &outcome).await?;
+    /// Does what the plugin answered and, if it is done with an object that is deleted, lets go of that.
+    async fn conclude(&self, controller: &Arc<Controller>, work: &mut Work, outcome: &Outcome) -> Result<Done, Failed> {
+        let changes = self.act(controller, work, outcome).await?;
         let requeue_after = outcome.requeue_after_ms.map(Duration::from_millis);
+        let plugin = Arc::clone(&work.plugin);
         if let (Some(finalizer), None) = (plugin.finalizer.as_deref(), requeue_after) {
             self.let_go(&plugin, finalizer, work).await?;
         }
@@ -303,15 +286,6 @@ impl Workshop {
             }
         }
         Ok(self.applier.carry_out(behalf(plugin, work), &steps).await?)
-    }
-
-    /// Prints what the guest printed, and logs what it wrote to stderr.
-    async fn pass_on(&self, plugin: &str, request: Request<'_>, stdout: Vec<u8>, stderr: &[u8]) {
-        let (kind, object, id) = (request.target.gvk.kind(), &request.target.key, request.id);
-        for line in String::from_utf8_lossy(stderr).lines() {
-            tracing::warn!(plugin, kind, %object, reconcile_id = %id, "stderr: {line}");
-        }
-        self.output.print(stdout).await;
     }
 
     /// What comes of how a reconcile ended.

@@ -391,6 +391,7 @@ async fn a_panic_of_the_host_in_the_calls_of_one_plugin_is_the_matter_of_that_pl
         cache: None,
         once: false,
         dry_run: false,
+        recorder: None,
         election: Election::Off,
         admin: Some(vec![([127, 0, 0, 1], port).into()]),
         drain_time: Duration::from_secs(5),

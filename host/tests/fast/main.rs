@@ -31,6 +31,7 @@ mod monitoring;
 mod rbac;
 mod reads;
 mod readme;
+mod replay;
 mod reload;
 mod run;
 mod scripted;

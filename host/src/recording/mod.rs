@@ -1,0 +1,157 @@
+//! Calls written down as a host made them: what a plugin was given and what it read, and what it answered. So a call can
+//! be made again, without the cluster and by another version of the plugin.
+//!
+//! Values of Secrets are left out.
+
+mod reads;
+mod recorder;
+mod result;
+mod secrets;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::object::{self, Gvk, ObjectKey};
+use crate::selector::Selection;
+
+pub use reads::{Recorded, RecordingReader};
+pub use recorder::{Recorder, RecorderOptions, Tape, Which};
+pub use result::{CallResult, Change, Ending, Manifest, Reference, Wish};
+
+/// The version of the format.
+pub const FORMAT: u32 = 1;
+
+/// A call as it is written down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Recording {
+    /// The version of the format.
+    pub recording: u32,
+    /// The plugin.
+    pub plugin: String,
+    /// SHA-256 of its file.
+    pub digest: String,
+    /// When it was called; RFC 3339.
+    pub time: String,
+    /// Why the reconcile failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Whether values of Secrets were left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
+    /// The object that it was called for.
+    pub target: Reference,
+    /// How many calls for it had failed since the last one that did not.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The settings of the plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Value>,
+    /// The object. None: it was gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<Manifest>,
+    /// What the call read, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<Read>,
+    /// What it answered.
+    pub result: CallResult,
+    /// What it wrote to stderr.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stderr: Vec<String>,
+}
+
+/// Something that a call read, and the answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Read {
+    /// One object.
+    Get {
+        /// Which one.
+        target: Reference,
+        /// None: there is none of that name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        object: Option<Manifest>,
+        /// Why there is no answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// All objects that are selected.
+    List {
+        /// By what.
+        selection: Selected,
+        /// Those that there are.
+        #[serde(default)]
+        objects: Vec<Manifest>,
+        /// Why there is no answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+}
+
+/// What objects are selected by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Selected {
+    api_version: String,
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    label_selector: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    field_selector: String,
+}
+
+impl Recording {
+    /// The recording that a file of this text is.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let recording: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        if recording.recording != FORMAT {
+            return Err(format!("it is in format {}, and this version reads format {FORMAT}", recording.recording));
+        }
+        Ok(recording)
+    }
+
+    /// Its file, as YAML.
+    pub fn text(&self) -> String {
+        let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+        serde_saphyr::to_string_with_options(self, options).unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    /// The object that the plugin was called for. None: it was gone, or what was recorded is no object.
+    pub fn object(&self, gvk: &Gvk) -> Option<object::Object> {
+        self.object.as_ref()?.object(gvk)
+    }
+}
+
+impl Selected {
+    fn of(selection: &Selection) -> Self {
+        Self {
+            api_version: selection.gvk.api_version().to_owned(),
+            kind: selection.gvk.kind().to_owned(),
+            namespace: selection.namespace.as_deref().map(str::to_owned),
+            label_selector: selection.labels.to_string(),
+            field_selector: selection.fields.to_string(),
+        }
+    }
+}
+
+impl From<&object::ObjectRef> for Reference {
+    fn from(target: &object::ObjectRef) -> Self {
+        Self {
+            api_version: target.gvk.api_version().to_owned(),
+            kind: target.gvk.kind().to_owned(),
+            namespace: target.key.namespace().map(str::to_owned),
+            name: target.key.name().to_owned(),
+        }
+    }
+}
+
+impl From<&Reference> for object::ObjectRef {
+    fn from(target: &Reference) -> Self {
+        Self {
+            gvk: Gvk::new(&target.api_version, &target.kind),
+            key: ObjectKey::new(target.namespace.as_deref(), &target.name),
+        }
+    }
+}
