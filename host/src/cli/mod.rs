@@ -3,10 +3,10 @@
 mod bench;
 mod call;
 mod check;
-mod offline;
 mod config;
 mod dev;
 mod generate;
+mod offline;
 mod options;
 mod parse;
 mod rbac;
