@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
@@ -14,7 +13,7 @@ use super::default_cache;
 use super::offline::{Offline, Ready};
 use crate::plugin::AotCache;
 use crate::text;
-use crate::trial::{self, Called, GuestLog, Trial};
+use crate::trial::{self, CallFigures, Called, GuestLog, Trial};
 
 /// Call a plugin on objects from files, without a cluster, and print what comes of it.
 ///
@@ -88,14 +87,10 @@ fn print(calls: &[Called], form: Form) -> anyhow::Result<ExitCode> {
 /// A call as YAML, with what is for people in comments.
 fn document(call: &Called) -> String {
     let Called { result, figures, .. } = call;
-    let time = |ms: f64| humantime::format_duration(Duration::from_micros(to_micros(ms))).to_string();
-    let head = format!(
-        "{} in {}, {} of processor time, with {} of memory",
-        result.call,
-        time(figures.call_ms),
-        time(figures.processor_ms),
-        HumanBytes(figures.memory as u64)
-    );
+    let CallFigures { call_ms, processor_ms, memory } = figures;
+    let memory = HumanBytes(*memory as u64);
+    let head =
+        format!("{} in {call_ms:.2} ms, {processor_ms:.2} ms of processor time, with {memory} of memory", result.call);
     let comments = [head].into_iter().chain(said(call)).map(|line| format!("# {}", text::one_line(&line)));
     let lines: Vec<_> = comments.chain([text::lines(&trial::yaml(&[result])).into_owned()]).collect();
     lines.join("\n")
@@ -104,15 +99,6 @@ fn document(call: &Called) -> String {
 /// What a plugin said for people.
 fn said(call: &Called) -> impl Iterator<Item = String> {
     call.log.iter().cloned().chain(call.stderr.iter().map(|line| format!("stderr: {line}")))
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a call takes no years, and no time below 0"
-)]
-fn to_micros(ms: f64) -> u64 {
-    (ms * 1e3).round() as u64
 }
 
 /// Compares what came of the calls with a file, or writes it there.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::call::ms;
 use super::given::Given;
+use super::ms;
 use super::reads::GivenReader;
 use crate::object::{Object, ObjectRef};
 use crate::plugin::{Answer, Caller, Plugin, Reader, ReconcileId, Request};

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::given::Given;
 use super::guest_log::GuestLog;
+use super::ms;
 use super::reads::GivenReader;
 use super::shape::{CallFigures, Called};
 use crate::action::apply::{is_child, may_adopt};
@@ -215,9 +216,4 @@ fn change(Edited { target, before, after }: &Edited) -> Option<Change> {
 /// What a plugin printed, line by line.
 pub(super) fn lines(text: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
-}
-
-/// Milliseconds, to the microsecond.
-pub(super) fn ms(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -16,6 +16,7 @@ mod shape;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
@@ -56,4 +57,9 @@ pub async fn load(
 /// The name of the plugin that a file is: its own, without `.wasm`.
 fn name_of(path: &Path) -> Arc<str> {
     path.file_stem().map(OsStr::to_string_lossy).unwrap_or_default().into()
+}
+
+/// Milliseconds, to the microsecond.
+fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::name_of;
+use super::{ms, name_of};
 use crate::grant::{Grant, Namespaces, Verb};
 use crate::object::Gvk;
 use crate::plugin::{Anatomy, CompilerError, Import, Inspection, LoadError, Loader, Pair, Plugin, Style};
@@ -214,8 +214,6 @@ impl Watched {
 
 impl Figures {
     fn of(plugin: &Plugin, componentizing: Option<Duration>) -> Self {
-        // To the microsecond.
-        let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
         Self {
             compile_ms: plugin.arrival.compile.map(ms),
             componentize_ms: componentizing.map(ms),
