@@ -365,12 +365,3 @@ fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("it says nothing").to_owned()
 }
-
-/// To a precision that people want to read.
-fn round(delay: Duration) -> Duration {
-    if delay < Duration::from_secs(1) {
-        Duration::from_millis(u64::from(delay.subsec_millis()).max(1))
-    } else {
-        Duration::from_secs(delay.as_secs())
-    }
-}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Done, Failed, Repeat, Workshop, behalf, round};
+use super::{Done, Failed, Repeat, Workshop, behalf};
 use crate::action::apply::ActionError;
 use crate::breaker::{Sign, Turn};
 use crate::dispatch::{Ended, Work};
@@ -155,6 +155,15 @@ pub(super) fn is_told(failed: &Failed, failures_before: u32, ended: &Ended) -> b
 /// Why a failed call failed, for people.
 pub(super) fn reason_of(result: &Result<Done, Failed>) -> String {
     result.as_ref().err().map(|failed| text::shortened(&failed.to_string())).unwrap_or_default()
+}
+
+/// To a precision that people want to read.
+fn round(delay: Duration) -> Duration {
+    if delay < Duration::from_secs(1) {
+        Duration::from_millis(u64::from(delay.subsec_millis()).max(1))
+    } else {
+        Duration::from_secs(delay.as_secs())
+    }
 }
 
 #[cfg(test)]
