@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::deploy::{DEPLOY, kustomize, only, output};
 use crate::support::host::{Host, Workplace};
 use crate::support::{http_get, plugins, poll, probe};
 
@@ -63,12 +64,10 @@ fn documented() -> Vec<(String, String)> {
 
 /// Runs promtool, which has to find nothing wrong.
 fn promtool(folder: &Path, args: &[&str], stdin: &str) {
-    let program = root().join("target/promtool");
-    let mut command = Command::new(&program);
+    let program = output(&mut Command::new(root().join("host/tests/monitoring/promtool.sh")));
+    let mut command = Command::new(program.trim_end());
     command.current_dir(folder).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| {
-        panic!("{}: {error}: run the tests with `make test` or `make test-fast`, which provide it", program.display())
-    });
+    let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
@@ -92,6 +91,16 @@ fn the_dashboard_and_the_alerts_ask_for_metrics_that_there_are() {
         let unknown: Vec<_> = named(&query).filter(|name| !known.contains(*name)).collect();
         assert_eq!(unknown, [""; 0], "{query}");
     }
+}
+
+#[test]
+fn what_kustomize_makes_has_the_alerts_the_dashboard_and_what_is_scraped() {
+    let objects = kustomize(&Path::new(DEPLOY).join("monitoring"));
+    assert_eq!(only(&objects, "PrometheusRule")["spec"], rules());
+    let dashboard = only(&objects, "ConfigMap");
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+    assert_eq!(dashboard["data"]["oarlock.json"], *read("deploy/monitoring/dashboard.json"));
+    assert_eq!(only(&objects, "ServiceMonitor")["metadata"]["namespace"], "oarlock");
 }
 
 #[test]

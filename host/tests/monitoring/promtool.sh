@@ -4,12 +4,14 @@
 set -euo pipefail
 
 if command -v promtool; then exit; fi
-out=${OARLOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/oarlock}/promtool-1
+out=${XDG_CACHE_HOME:-$HOME/.cache}/oarlock/promtool-1
+mkdir -p "$out"
+exec 9> "$out/lock"
+flock 9
 if [ ! -x "$out/promtool" ]; then
   command -v apt-get >/dev/null || { echo "promtool: the tests need it, from a release of Prometheus" >&2; exit 1; }
   echo "promtool: taking it out of Debian's package prometheus, into $out" >&2
-  mkdir -p "$out"
-  work=$(mktemp -d)
+  work=$(mktemp -d -p "$out")
   trap 'rm -rf "$work"' EXIT
   # As the one who reads the folder, and not as apt's own user.
   download=(apt-get -o APT::Sandbox::User=root download -qq prometheus)
