@@ -69,6 +69,10 @@ fn how_it_stands_with_a_plugin_and_a_watch_is_told_whole() {
     };
     assert_eq!(bench.dispatch.plugin_gauges(Instant::now()), [expected]);
     drop(running);
+    let (key, uid) = (object("a", 1).key, object("a", 1).uid);
+    bench.tell(&pods.gvk, || Event::Delete { key: key.clone(), uid: uid.clone(), version: "3".into() });
+    let bytes = object("b", 1).json.len() + object("c", 2).json.len();
+    assert_eq!(bench.dispatch.watch_gauges(), watch_gauges(WatchStatus::listed, 2, bytes));
     bench.update(&pods.gvk, || Update::Refused("no".into()));
     assert_eq!(bench.dispatch.watch_gauges()[0].status, WatchStatus::refused);
 }
