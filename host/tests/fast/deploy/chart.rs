@@ -33,7 +33,7 @@ priorityClassName: high
 nodeSelector: {disk: ssd}
 tolerations: [{operator: Exists}]
 affinity: {podAntiAffinity: {}}
-serviceMonitor: {enabled: true, interval: 30s, labels: {prometheus: main}}
+podMonitor: {enabled: true, interval: 30s, labels: {prometheus: main}}
 "#;
 
 #[test]
@@ -84,7 +84,7 @@ fn everything() -> Vec<Value> {
 #[test]
 fn all_values_lead_to_fields_that_kubernetes_knows_and_options_that_the_host_knows() {
     let objects = everything();
-    for object in objects.iter().filter(|object| object["kind"] != "ServiceMonitor") {
+    for object in objects.iter().filter(|object| object["kind"] != "PodMonitor") {
         assert_is_known(object);
     }
     let shown = taken_by_the_host(&objects);
@@ -110,12 +110,11 @@ fn all_values_lead_to_fields_that_kubernetes_knows_and_options_that_the_host_kno
     let sources = pod["volumes"][0]["projected"]["sources"].as_array().unwrap();
     let names: Vec<_> = sources.iter().map(|source| source["configMap"]["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["one", "two", "two-oarlock-grants"]);
-    let monitor = only(&objects, "ServiceMonitor");
-    assert_eq!(monitor["spec"]["selector"]["matchLabels"], only(&objects, "Service")["spec"]["selector"]);
-    assert_eq!(
-        (&monitor["metadata"]["labels"]["prometheus"], &monitor["spec"]["endpoints"][0]["interval"]),
-        (&json!("main"), &json!("30s"))
-    );
+    let monitor = only(&objects, "PodMonitor");
+    assert_eq!(monitor["spec"]["selector"], only(&objects, "Deployment")["spec"]["selector"]);
+    let endpoint = json!([{"port": "admin", "path": "/metrics", "interval": "30s"}]);
+    assert_eq!(monitor["spec"]["podMetricsEndpoints"], endpoint);
+    assert_eq!(monitor["metadata"]["labels"]["prometheus"], "main");
 }
 
 #[test]

@@ -118,10 +118,10 @@ fn the_probes_and_the_service_ask_for_what_the_host_serves() {
     let service = only(&base, "Service");
     let port = json!({"name": "admin", "port": 8080, "targetPort": "admin", "protocol": "TCP"});
     assert_eq!(service["spec"]["ports"], json!([port]));
-    let component = Path::new(DEPLOY).join("components/service-monitor/service-monitor.yaml");
-    let monitor = objects(&std::fs::read_to_string(component).unwrap()).remove(0);
-    assert_eq!(monitor["spec"]["endpoints"], json!([{"port": "admin", "path": "/metrics"}]));
-    assert_eq!(monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"]);
+    let monitor = std::fs::read_to_string(Path::new(DEPLOY).join("monitoring/pod-monitor.yaml")).unwrap();
+    let monitor = &objects(&monitor)[0]["spec"];
+    assert_eq!(monitor["selector"], only(&base, "Deployment")["spec"]["selector"]);
+    assert_eq!(monitor["podMetricsEndpoints"], json!([{"port": "admin", "path": "/metrics"}]));
 }
 
 #[test]
@@ -167,7 +167,6 @@ fn assert_is_restricted(name: &str, pod: &Value) {
 fn a_namespace_a_suffix_and_an_image_are_said_in_one_place() {
     let copy = deploy::copy();
     let own = "namespace: team\nnameSuffix: -two\nresources: [deploy/overlays/config-map]\n\
-               components: [deploy/components/service-monitor]\n\
                images:\n- {name: oarlock, newName: registry.example.com/oarlock, newTag: '7'}\n";
     std::fs::write(copy.path().join("kustomization.yaml"), own).unwrap();
     let objects = kustomize(copy.path());
@@ -189,5 +188,4 @@ fn a_namespace_a_suffix_and_an_image_are_said_in_one_place() {
     assert_eq!(pod["containers"][0]["image"], "registry.example.com/oarlock:7");
     let config_map = &pod["volumes"][0]["projected"]["sources"][0]["configMap"];
     assert_eq!(config_map["name"], names("ConfigMap"));
-    assert_eq!(only(&objects, "ServiceMonitor")["metadata"]["name"], "oarlock-two");
 }
