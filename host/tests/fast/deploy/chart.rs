@@ -53,6 +53,13 @@ fn plugins_come_by_each_way_as_by_the_overlays() {
     }
 }
 
+#[test]
+fn a_folder_of_the_repository_is_where_the_host_looks_for_plugins() {
+    let values = "plugins.from=git,plugins.git.repository=x,plugins.git.folder=controllers/built";
+    let shown = taken_by_the_host(&chart("oarlock", "oarlock", &["--set", values]).unwrap());
+    assert!(shown.contains("plugins: /plugins/current/controllers/built "), "{shown}");
+}
+
 /// In one order, without the labels that Helm charts have besides.
 fn comparable(mut objects: Vec<Value>) -> Vec<Value> {
     objects.iter_mut().for_each(drop_labels);
