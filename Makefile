@@ -85,7 +85,7 @@ promtool:
 	@host/tests/monitoring/promtool.sh >/dev/null
 
 .PHONY: test
-test: plugins test-guests deploy-tools promtool ## Test everything, against a real control plane
+test: plugins test-guests deploy-tools promtool browser ## Test everything, against a real control plane
 	@assets=$$(host/tests/control-plane/build.sh); \
 	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo test --workspace
 
@@ -93,6 +93,10 @@ test: plugins test-guests deploy-tools promtool ## Test everything, against a re
 test-fast: plugins test-guests deploy-tools promtool ## Test what needs no control plane
 	@cargo test --workspace --exclude oarlock
 	@cargo test -p oarlock --lib --bins --test fast --test fuzz --test latency
+
+.PHONY: screenshots
+screenshots: plugins test-guests browser ## Take the pictures of the status page in docs/images anew; 5 minutes
+	@cargo test -p oarlock --test browser pictures -- --ignored
 
 # On tmpfs where there is one: etcd waits for each write to reach the disk.
 .PHONY: soak
@@ -134,6 +138,13 @@ wasm-target:
 .PHONY: deploy-tools
 deploy-tools:
 	@host/tests/deploy-tools/fetch.sh >/dev/null
+
+# A browser to look at the status page with.
+.PHONY: browser
+browser:
+	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+	  $(call install,chromium chromium-driver,host/tests/browser); \
+	fi
 
 # Debian's clang and C library for WASI, for the example in C.
 .PHONY: wasi-c

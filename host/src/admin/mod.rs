@@ -1,7 +1,8 @@
-//! Health, metrics and how it stands with the host over HTTP: `/livez`, `/readyz`, `/metrics`, `/api/v1`. There is nothing to
-//! be changed by it.
+//! Health, metrics and how it stands with the host over HTTP: `/livez`, `/readyz`, `/metrics`, `/api/v1`, and at `/` a page
+//! for people. There is nothing to be changed by it.
 
 mod api;
+mod page;
 mod serve;
 
 use std::net::SocketAddr;
@@ -35,11 +36,15 @@ impl Admin {
         let listener = TcpListener::bind(addresses).await;
         let listener = listener.with_context(|| format!("cannot listen on {addresses:?} (--admin)"))?;
         let address = listener.local_addr()?;
-        tracing::info!(%address, "serving /livez, /readyz and /metrics on http://{address}");
+        tracing::info!(%address, "serving /livez, /readyz and /metrics, and a status page, on http://{address}");
         let router = Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
+            .route("/", get(page::index))
+            .route("/page/page.js", get(page::script))
+            .route("/page/style.css", get(page::style))
+            .route("/page/icon.svg", get(page::icon))
             .route("/api/v1/status", get(api::status))
             .route("/api/v1/plugins", get(api::plugins))
             .route("/api/v1/plugins/{name}", get(api::plugin))

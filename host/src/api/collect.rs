@@ -230,6 +230,7 @@ fn in_force(survey: &Survey, since: Option<String>) -> InForce {
         kind: if plugin.is_command() { "command" } else { "reconciler" }.to_owned(),
         described_name,
         described_version,
+        compile_seconds: plugin.arrival.compile.map(seconds),
         watches: texts(targets),
         owns: texts(owned),
         reads: texts(reads),

@@ -210,6 +210,8 @@ pub struct InForce {
     pub described_name: Option<String>,
     /// What it says its version is.
     pub described_version: Option<String>,
+    /// How long compiling it took. None: its code was in the cache.
+    pub compile_seconds: Option<f64>,
     /// It is called for the objects of these.
     pub watches: Vec<String>,
     /// It is called for the owners of the objects of these.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod call;
+mod ask;
 mod check;
 mod config;
 mod dev;
@@ -9,10 +10,13 @@ mod generate;
 mod offline;
 mod options;
 mod parse;
+mod plugins;
+mod queue;
 mod rbac;
 mod record;
 mod replay;
 mod run;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +45,8 @@ enum Command {
     Bench(bench::Args),
     Record(Box<record::Args>),
     Replay(replay::Args),
+    Plugins(plugins::Args),
+    Queue(queue::Args),
     Rbac(rbac::Args),
     Completion(generate::CompletionArgs),
     Man(generate::ManArgs),
@@ -67,6 +73,8 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run(args) => args.run(),
         Command::Check(args) => args.run(),
+        Command::Plugins(args) => args.run(),
+        Command::Queue(args) => args.run(),
         Command::Dev(args) => args.run(),
         Command::Config(args) => args.run(&options.layered),
         Command::Call(args) => args.run(),

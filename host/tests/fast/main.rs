@@ -37,4 +37,5 @@ mod run;
 mod scripted;
 mod security;
 mod storm;
+mod terminal;
 mod tidy;

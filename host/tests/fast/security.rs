@@ -90,7 +90,9 @@ fn the_admin_endpoints_can_only_be_read() {
         let _ = connection.read_to_string(&mut answer);
         answer.lines().next().unwrap_or_default().to_owned()
     };
-    for path in ["/livez", "/readyz", "/metrics", "/api/v1/status", "/api/v1/plugins", "/api/v1/queue"] {
+    for path in
+        ["/livez", "/readyz", "/metrics", "/", "/page/page.js", "/api/v1/status", "/api/v1/plugins", "/api/v1/queue"]
+    {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             let answer = ask(format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0"));
             assert!(answer.starts_with("HTTP/1.1 405 "), "{method} {path}: {answer}");
