@@ -60,4 +60,5 @@ pub mod admin;
 pub mod runtime;
 pub mod telemetry;
 pub mod project;
+pub mod templates;
 pub mod cli;

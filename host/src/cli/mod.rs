@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod dev;
 mod generate;
+mod new;
 mod offline;
 mod options;
 mod parse;
@@ -38,16 +39,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Args>),
-    Dev(Box<dev::Args>),
+    Plugins(plugins::Args),
+    Queue(queue::Args),
     Config(Box<config::Args>),
+    Rbac(rbac::Args),
+    New(new::Args),
+    Dev(Box<dev::Args>),
     Check(check::Args),
     Call(Box<call::Args>),
     Bench(bench::Args),
     Record(Box<record::Args>),
     Replay(replay::Args),
-    Plugins(plugins::Args),
-    Queue(queue::Args),
-    Rbac(rbac::Args),
     Completion(generate::CompletionArgs),
     Man(generate::ManArgs),
     /// Compile a plugin, as the child of a host.
@@ -72,16 +74,17 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => args.run(),
-        Command::Check(args) => args.run(),
         Command::Plugins(args) => args.run(),
         Command::Queue(args) => args.run(),
-        Command::Dev(args) => args.run(),
         Command::Config(args) => args.run(&options.layered),
+        Command::Rbac(args) => args.run(),
+        Command::New(args) => args.run(),
+        Command::Dev(args) => args.run(),
+        Command::Check(args) => args.run(),
         Command::Call(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Record(args) => args.run(),
         Command::Replay(args) => args.run(),
-        Command::Rbac(args) => args.run(),
         Command::Completion(args) => args.run(Cli::command()),
         Command::Man(args) => args.run(Cli::command()),
         Command::CompilePlugin { cpu_seconds, memory } => plugin::compile_stdin(cpu_seconds, memory),

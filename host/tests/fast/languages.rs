@@ -25,6 +25,7 @@ fn plugins_in_all_languages_run_side_by_side_and_one_is_replaced() {
     for (name, _) in PLUGINS {
         place.plugin(name, &plugins::example(name));
     }
+    place.grant("labels", "limits: {compile: 10m}\n");
     place.object(&replica_set("a", &["main"]));
     let host = place.run(&[]);
     for (_, said) in PLUGINS {

@@ -27,6 +27,7 @@ mod hostile;
 mod languages;
 mod limits;
 mod manifests;
+mod new;
 mod monitoring;
 mod rbac;
 mod reads;

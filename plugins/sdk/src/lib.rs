@@ -13,6 +13,11 @@ mod outcome;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
+/// So that what it shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-plugins.md")]
+mod writing_plugins {}
+
 pub use bindings::oarlock::plugin::types::{Action, Deletion, Description, Event, ObjectRef, Patch, Watch};
 pub use object::Object;
 pub use outcome::{Failure, Outcome};
