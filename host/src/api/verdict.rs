@@ -53,3 +53,52 @@ pub(super) fn verdict(
         _ => (PluginState::Ready, None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::grant::Grant;
+    use crate::plugin::Plugin;
+    use crate::queue::Counts;
+
+    #[test]
+    fn the_worst_counts_and_says_what_to_do() {
+        let plugin = |version| Arc::new(Plugin::idle(version, Grant::default(), Vec::new()));
+        let survey = |pause, fallback, retired| {
+            let (targets, owned, reads, queue) = (Vec::new(), Vec::new(), Vec::new(), Counts::default());
+            Survey { plugin: plugin(1), retired, pause, fallback, targets, owned, reads, queue }
+        };
+        let well = survey(None, None, false);
+        let proving = survey(None, Some(plugin(2)), false);
+        let paused = survey(Some(Duration::from_secs(4)), Some(plugin(2)), false);
+        let left = survey(None, None, true);
+        let refused = FileState::Refused("no wasm".into());
+        let rights = Some("an account lacks rights");
+        for (survey, file, waits, state, says) in [
+            (Some(&well), FileState::InForce, None, PluginState::Ready, ""),
+            (Some(&proving), FileState::InForce, None, PluginState::OnProbation, ""),
+            (Some(&paused), FileState::InForce, None, PluginState::Paused, "one call every 4s until it answers"),
+            (
+                Some(&paused),
+                refused.clone(),
+                None,
+                PluginState::Refused,
+                "stays in force; it is loaded again when it changes",
+            ),
+            (Some(&well), FileState::RolledBack, None, PluginState::RolledBack, "replace the file"),
+            (Some(&well), FileState::InForce, rights, PluginState::Waiting, "an account lacks rights"),
+            (Some(&left), FileState::Unknown, None, PluginState::LeftBehind, "put demo.wasm back"),
+            (None, FileState::Unknown, None, PluginState::Loading, ""),
+            (None, FileState::InForce, rights, PluginState::Waiting, "an account lacks rights"),
+            (None, refused, None, PluginState::Refused, "there is no other version of it"),
+        ] {
+            let (found, problem) = verdict("demo", survey, &file, waits);
+            assert_eq!(found, state);
+            let problem = problem.unwrap_or_default();
+            assert!(problem.contains(says) && problem.is_empty() == says.is_empty(), "{state:?}: {problem}");
+        }
+    }
+}
