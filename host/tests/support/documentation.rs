@@ -2,14 +2,14 @@
 //!
 //! A block of code marked `sh` is run from a copy of this repository in which `make plugins` was done, with `oarlock` on
 //! the path; one marked `sh cluster` on a cluster of its page's own; one marked `sh by-hand` is not run, because it needs
-//! what no test has. A block marked `text` after it is what is printed, in which a line `...` stands for any.
+//! what no test has. A block marked `text` after it is what is printed, in which a line `...` stands for any: it is waited
+//! for before the next block is run, as a reader does.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 use super::host::Host;
@@ -37,6 +37,11 @@ pub(crate) struct Block {
 
 /// All pages with commands, by their path from the root.
 pub(crate) fn pages() -> Vec<String> {
+    all_pages().into_iter().filter(|page| !blocks(page).is_empty()).collect()
+}
+
+/// All pages, by their path from the root.
+pub(crate) fn all_pages() -> Vec<String> {
     let mut pages = Vec::new();
     let mut folders = vec![PathBuf::from(ROOT)];
     while let Some(folder) = folders.pop() {
@@ -50,7 +55,6 @@ pub(crate) fn pages() -> Vec<String> {
             }
         }
     }
-    pages.retain(|page| !blocks(page).is_empty());
     pages.sort();
     pages
 }
@@ -93,10 +97,12 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
 /// those that are installed.
 pub(crate) fn run(page: &str, place: Place, programs: Option<&Path>, environment: &[(&str, &Path)]) {
     let copy = Copy::new();
-    let mut script = String::from("set -euo pipefail\n");
-    let blocks: Vec<_> = blocks(page).into_iter().filter(|block| block.place == place).collect();
-    for block in &blocks {
+    let mut script = format!("set -euo pipefail\n{EXPECT}tries={}\n", 10 * DEADLINE.as_secs());
+    for block in blocks(page).into_iter().filter(|block| block.place == place) {
         writeln!(script, "echo '{page} line {}' >&2\n{}", block.line, block.script).unwrap();
+        for line in block.output.iter().filter(|line| *line != "...") {
+            writeln!(script, "expect '{}'", line.replace('\'', r"'\''")).unwrap();
+        }
     }
     let mut command = Command::new("timeout");
     command.args(["300", "bash", "-c", &script]).current_dir(copy.folder.path().join("oarlock"));
@@ -107,18 +113,8 @@ pub(crate) fn run(page: &str, place: Place, programs: Option<&Path>, environment
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.env("CARGO_BUILD_BUILD_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("documentation"));
     command.env_remove("CARGO_TARGET_DIR").envs(environment.iter().copied());
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let printed = || format!("{stdout}{stderr}{}", copy.live_output());
-    assert!(output.status.success(), "{page}: {}\n{}", output.status, printed());
-    for block in &blocks {
-        let lacks = || block.output.iter().find(|line| *line != "..." && !printed().contains(&***line)).cloned();
-        let start = Instant::now();
-        while let Some(line) = lacks() {
-            assert!(start.elapsed() < DEADLINE, "{page} line {}: nothing prints `{line}`:\n{}", block.line, printed());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
+    let status = command.stdin(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{page}: {status}\n{}", copy.printed());
 }
 
 /// A copy of the repository, and programs to run in it.
@@ -149,8 +145,8 @@ impl Copy {
         Self { folder }
     }
 
-    /// What was printed in the background.
-    fn live_output(&self) -> String {
+    /// What was printed, in the background too.
+    fn printed(&self) -> String {
         let files = fs::read_dir(self.folder.path().join("live")).unwrap().map(|entry| entry.unwrap().path());
         let files = files.filter(|path| path.extension().is_some_and(|extension| extension != "pid"));
         files.map(|path| fs::read_to_string(path).unwrap()).collect()
@@ -168,6 +164,18 @@ impl Drop for Copy {
         }
     }
 }
+
+/// Has all that is printed put in a file, and waits for lines to be printed there or in the background.
+const EXPECT: &str = r#"exec >"$LIVE/page.output" 2>&1
+expect() {
+  for ((try = 0; try < tries; try++)); do
+    if grep -qsF --exclude='*.pid' -e "$1" -r "$LIVE"; then return; fi
+    sleep 0.1
+  done
+  echo "nothing prints \`$1\`"
+  exit 1
+}
+"#;
 
 /// Runs the host in the background, until it has reconciled what there is.
 const OARLOCK: &str = r#"#!/bin/bash

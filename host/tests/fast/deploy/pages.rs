@@ -41,18 +41,3 @@ fn commands_that_no_test_runs_are_shell_and_name_files_that_are_there() {
     }
     assert!(count > 5, "{count}");
 }
-
-#[test]
-fn links_of_the_pages_about_it_lead_somewhere() {
-    let is_about = |page: &String| page.starts_with("deploy/") || page == "docs/deploying.md";
-    let (root, mut count) = (Path::new(DEPLOY).parent().unwrap(), 0);
-    for page in pages().into_iter().filter(is_about) {
-        let text = std::fs::read_to_string(root.join(&page)).unwrap();
-        let links = text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap());
-        for link in links.filter(|link| !link.contains("://")) {
-            assert!(root.join(&page).parent().unwrap().join(link).exists(), "{page}: {link}");
-            count += 1;
-        }
-    }
-    assert!(count > 5, "{count}");
-}
