@@ -19,7 +19,7 @@ use crate::action::guard::{Ask, Denied};
 use crate::action::plan::{Draft, Invalid};
 use crate::breaker::Sign;
 use crate::cluster::Trouble;
-use crate::dispatch::{Controller, Dispatch, Ended, Work};
+use crate::dispatch::{Controller, Dispatch, Work};
 use crate::health::{InFlight, Pulse, Waits};
 use crate::hot_loop::Heat;
 use crate::journal::{Journal, Journals};
@@ -310,20 +310,6 @@ impl Workshop {
         let resync = plugin.grant.resync.filter(|_| object.is_some());
         let delay = [done.requeue_after, resync].into_iter().flatten().min();
         delay.map_or(End::Done, End::RequeueAfter)
-    }
-
-    /// Says that a reconcile failed, and what comes next.
-    async fn report(&self, work: &Work, id: ReconcileId, (failed, reason): (&Failed, &str), ended: &Ended) {
-        let Work { target, attempt, plugin, .. } = work;
-        let next = verdict::what_next(ended, self.repeat);
-        let (name, kind, object) = (&*plugin.name, target.gvk.kind(), &target.key);
-        tracing::warn!(plugin = name, kind, %object, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
-        if let Failed::Denied(denied) = failed {
-            self.metrics.denial(&plugin.name, denied.verb.as_str());
-            self.applier.warn(behalf(plugin, work), "Denied", reason.to_owned()).await;
-        } else if work.object.is_some() && verdict::is_told(failed, *attempt, ended) {
-            self.applier.warn(behalf(plugin, work), "ReconcileFailed", reason.to_owned()).await;
-        }
     }
 }
 

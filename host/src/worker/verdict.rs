@@ -8,13 +8,27 @@ use crate::action::apply::ActionError;
 use crate::breaker::{Sign, Turn};
 use crate::dispatch::{Ended, Work};
 use crate::metrics::{Failure, ReconcileMetrics, ReconcileResult, ReloadResult};
-use crate::plugin::{CallError, Plugin, Undone};
+use crate::plugin::{CallError, Plugin, ReconcileId, Undone};
 use crate::text;
 
 /// So many failures of an object in a row are told on it. By then it was tried again for about 5 s.
 const TOLD_AT: u32 = 10;
 
 impl Workshop {
+    /// Says that a reconcile failed, and what comes next.
+    pub(super) async fn report(&self, work: &Work, id: ReconcileId, (failed, reason): (&Failed, &str), ended: &Ended) {
+        let Work { target, attempt, plugin, .. } = work;
+        let next = what_next(ended, self.repeat);
+        let (name, kind, object) = (&*plugin.name, target.gvk.kind(), &target.key);
+        tracing::warn!(plugin = name, kind, %object, reconcile_id = %id, attempt, "reconcile failed, {next}: {reason}");
+        if let Failed::Denied(denied) = failed {
+            self.metrics.denial(&plugin.name, denied.verb.as_str());
+            self.applier.warn(behalf(plugin, work), "Denied", reason.to_owned()).await;
+        } else if work.object.is_some() && is_told(failed, *attempt, ended) {
+            self.applier.warn(behalf(plugin, work), "ReconcileFailed", reason.to_owned()).await;
+        }
+    }
+
     /// Says what a call has changed for its plugin.
     pub(super) async fn tell(&self, work: &Work, ended: &Ended, reason: &str) {
         if let Some(back_to) = &ended.back_to {
@@ -134,7 +148,7 @@ pub(super) fn sign_of(plugin: &Plugin, result: &Result<Done, Failed>) -> Sign {
 }
 
 /// When a failed call is followed by another.
-pub(super) fn what_next(ended: &Ended, repeat: Repeat) -> String {
+fn what_next(ended: &Ended, repeat: Repeat) -> String {
     let text = |delay: Duration| humantime::format_duration(round(delay)).to_string();
     match ended {
         _ if repeat == Repeat::Never => "not trying again".to_owned(),
@@ -147,7 +161,7 @@ pub(super) fn what_next(ended: &Ended, repeat: Repeat) -> String {
 
 /// Whether people are to be told of a failure on the object itself, which had so many before: only if it does not go by
 /// itself, and nothing is the matter with more than the object, which is told of once.
-pub(super) fn is_told(failed: &Failed, failures_before: u32, ended: &Ended) -> bool {
+fn is_told(failed: &Failed, failures_before: u32, ended: &Ended) -> bool {
     let lasts = ended.again.is_none() || failures_before + 1 >= TOLD_AT;
     lasts && ended.pause.is_none() && ended.back_to.is_none() && !matches!(failed, Failed::LookUp(_))
 }
