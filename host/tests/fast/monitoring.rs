@@ -100,7 +100,7 @@ fn what_kustomize_makes_has_the_alerts_the_dashboard_and_what_is_scraped() {
     let dashboard = only(&objects, "ConfigMap");
     assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
     assert_eq!(dashboard["data"]["oarlock.json"], *read("deploy/monitoring/dashboard.json"));
-    assert_eq!(only(&objects, "ServiceMonitor")["metadata"]["namespace"], "oarlock");
+    assert_eq!(only(&objects, "PodMonitor")["metadata"]["namespace"], "oarlock");
 }
 
 #[test]
