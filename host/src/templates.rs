@@ -67,7 +67,8 @@ pub fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
     }
     match language {
         Language::Rust => {
-            files.extend(sdk().into_iter().map(|(path, text)| (Path::new("oarlock-sdk").join(path), text)))
+            let sdk = sdk().into_iter().map(|(path, text)| (Path::new("oarlock-sdk").join(path), text));
+            files.extend(sdk);
         }
         Language::Python => files.push(("wit/oarlock.wit".into(), CONTRACT.to_owned())),
         Language::RustCommand | Language::C => {}
@@ -134,7 +135,7 @@ mod tests {
                     "{language:?}: {path} in {paths:?}"
                 );
             }
-            for (path, text) in &files {
+            for (path, text) in files.iter().filter(|(path, _)| !path.starts_with("oarlock-sdk")) {
                 assert!(!text.is_empty() && !text.contains("{{"), "{language:?}: {}", path.display());
             }
         }
