@@ -77,7 +77,5 @@ fn pictures_for_the_documentation() {
     take("light");
     browser.scheme("dark");
     take("dark");
-    browser.screen(390, 844);
-    take("phone");
     host.stop();
 }
