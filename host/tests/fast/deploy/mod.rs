@@ -118,8 +118,8 @@ fn the_probes_and_the_service_ask_for_what_the_host_serves() {
     let service = only(&base, "Service");
     let port = json!({"name": "admin", "port": 8080, "targetPort": "admin", "protocol": "TCP"});
     assert_eq!(service["spec"]["ports"], json!([port]));
-    let monitor = std::fs::read_to_string(Path::new(DEPLOY).join("monitoring/pod-monitor.yaml")).unwrap();
-    let monitor = &objects(&monitor)[0]["spec"];
+    let monitoring = kustomize(&Path::new(DEPLOY).join("monitoring"));
+    let monitor = &only(&monitoring, "PodMonitor")["spec"];
     assert_eq!(monitor["selector"], only(&base, "Deployment")["spec"]["selector"]);
     assert_eq!(monitor["podMetricsEndpoints"], json!([{"port": "admin", "path": "/metrics"}]));
 }
