@@ -76,7 +76,7 @@ pub async fn run(
         Arc::clone(&metrics),
         config.dry_run,
     );
-    let recorder = config.recorder.map(Recorder::start).transpose()?;
+    let recorder = config.recorder.as_ref().map(Recorder::start).transpose()?;
     let (undo, undone) = mpsc::unbounded_channel();
     let workshop = Workshop::new(
         Arc::clone(&dispatch),

@@ -52,7 +52,9 @@ impl Args {
             if let Some(difference) = difference {
                 different += 1;
                 print!("{}", text::lines(&difference));
-                said.iter().for_each(|line| eprintln!("{}", text::one_line(line)));
+                for line in &said {
+                    eprintln!("{}", text::one_line(line));
+                }
             }
         }
         println!("{} of {} recorded calls came to the same", recordings.len() - different, recordings.len());
@@ -75,19 +77,20 @@ impl Args {
         let Some(difference) = trial::compare(&name, &then, &[&result]).map_err(|error| anyhow!(error))? else {
             return Ok(None);
         };
-        let mut notes = String::new();
+        let mut notes = Vec::new();
         if recording.digest != digest {
-            notes += &format!("# {name} is of version {:.12}, this is {digest:.12}\n", recording.digest);
+            notes.push(format!("# {name} is of version {:.12}, this is {digest:.12}\n", recording.digest));
         }
         if recording.redacted {
-            notes += &format!("# {name}: values of Secrets were left out, which may be the difference\n");
+            notes.push(format!("# {name}: values of Secrets were left out, which may be the difference\n"));
         }
         if self.update {
             recording.result = result;
             recording.digest = digest.to_owned();
             fs::write(path, recording.text()).with_context(|| "it cannot be written")?;
         }
-        Ok(Some(notes + &difference))
+        notes.push(difference);
+        Ok(Some(notes.concat()))
     }
 }
 

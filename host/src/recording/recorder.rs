@@ -63,7 +63,7 @@ pub struct Tape {
 
 impl Recorder {
     /// Begins to write to that folder, which is made if it is not there.
-    pub fn start(options: RecorderOptions) -> anyhow::Result<Self> {
+    pub fn start(options: &RecorderOptions) -> anyhow::Result<Self> {
         let about = || format!("cannot record to {} (--record)", options.folder.display());
         let shelf = Shelf::open(&options.folder, options.size).with_context(about)?;
         let (sender, recordings) = sync_channel(MAX_WAITING);
@@ -154,7 +154,8 @@ fn file_name(recording: &Recording, id: Option<ReconcileId>) -> String {
     let mut name: String = whole.chars().take(MAX_NAME).map(fit).collect();
     if name != whole {
         // Others may have become the same.
-        name += &format!(".{}", &Digest::of(whole.as_bytes()).to_string()[..8]);
+        name.push('.');
+        name.push_str(&Digest::of(whole.as_bytes()).to_string()[..8]);
     }
     let id = id.map(|id| format!(".{id}")).unwrap_or_default();
     format!("{name}{id}.yaml")

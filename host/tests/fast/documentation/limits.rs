@@ -28,7 +28,7 @@ fn every_limit_on_its_page_is_that_of_the_program() {
             } else {
                 after(&grant, &format!("impl Default for Grant …{set_by}: "))
             };
-            let found = text.as_deref().map(value).unwrap_or_else(|| panic!("{limit}: there is no `{set_by}`"));
+            let found = text.as_deref().map_or_else(|| panic!("{limit}: there is no `{set_by}`"), value);
             assert_eq!(default, found, "{limit}, by `{set_by}`");
             count += 1;
         }
