@@ -1,11 +1,10 @@
 //! `oarlock plugins`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use super::ask::{Ask, in_path};
+use super::ask::{Ask, in_path, print};
 use super::table::Table;
 use crate::api::{Calls, Detail, Error, Object, Plugin, PluginState, Plugins, Reload, ReloadResult};
 use crate::text;
@@ -30,8 +29,7 @@ impl Args {
                 }
                 None => self.ask.get("/api/v1/plugins", list).await?,
             };
-            io::stdout().lock().write_all(shown.as_bytes())?;
-            Ok(ExitCode::SUCCESS)
+            print(&shown)
         })
     }
 }

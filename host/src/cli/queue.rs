@@ -1,10 +1,9 @@
 //! `oarlock queue`.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::ask::{Ask, in_path};
+use super::ask::{Ask, in_path, print};
 use super::plugins::{object, span};
 use super::table::Table;
 use crate::api::{Delayed, InCall, Queue, Queues, Waiting, Why, WhyLater};
@@ -28,8 +27,7 @@ impl Args {
         super::to_its_end(async move {
             let of = self.plugin.as_ref().map(|name| format!("plugins/{}/", in_path(name))).unwrap_or_default();
             let shown = self.ask.get(&format!("/api/v1/{of}queue?limit={}", self.limit), list).await?;
-            io::stdout().lock().write_all(shown.as_bytes())?;
-            Ok(ExitCode::SUCCESS)
+            print(&shown)
         })
     }
 }
