@@ -2,9 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
-
-use crate::support::host::Host;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -29,29 +26,4 @@ fn the_plugin_that_it_shows_is_the_default_plugin_in_twenty_lines() {
     let code = source.lines().filter(|line| !line.starts_with("//!")).collect::<Vec<_>>().join("\n");
     assert_eq!(block("use oarlock_sdk::").trim(), code.trim());
     assert!(code.trim().lines().filter(|line| !line.is_empty()).count() <= 20);
-}
-
-#[test]
-fn a_plugin_from_nothing_is_made_as_it_says() {
-    let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(Path::new(ROOT).canonicalize().unwrap(), folder.path().join("oarlock")).unwrap();
-    let steps = block("cargo new");
-    let (making, run) = steps.rsplit_once("\n../oarlock/target/release/oarlock run ").unwrap();
-    // One folder for what is built in all runs: it is the commands that are tested, not how long they take.
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
-    let built = Command::new("sh")
-        .args(["-euc", making])
-        .current_dir(folder.path())
-        .env("CARGO_BUILD_BUILD_DIR", shared)
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-
-    let args: Vec<_> = run.split_whitespace().collect();
-    let ["--plugins", plugins, "--manifests", manifests] = args[..] else { panic!("{run}") };
-    let mut command = Host::command(Path::new(plugins));
-    command.current_dir(folder.path().join("hello")).args(["--once", "--manifests", manifests]);
-    let finished = Host::spawn(command).finish();
-    assert_eq!(finished.sorted_stdout(), ["default/web wants 3 replicas", "jobs/queue wants 1 replicas"], "{finished}");
 }
