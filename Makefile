@@ -88,6 +88,8 @@ promtool:
 test: plugins test-guests deploy-tools promtool browser ## Test everything, against a real control plane
 	@assets=$$(host/tests/control-plane/build.sh); \
 	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo test --workspace
+	@echo "testing the feature otlp"
+	@cargo test -p oarlock --features otlp --test otlp
 
 .PHONY: test-fast
 test-fast: plugins test-guests deploy-tools promtool ## Test what needs no control plane
@@ -121,6 +123,7 @@ fuzz: plugins ## Look for bytes that do harm, SECONDS (60) for each of the targe
 lint: ## Check format, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p oarlock --features otlp --test otlp -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources of dependencies are not checked"; fi

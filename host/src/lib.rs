@@ -26,6 +26,7 @@ pub mod shards;
 pub mod tally;
 pub mod tasks;
 pub mod text;
+pub mod spans;
 pub mod yaml;
 pub mod grant;
 pub mod health;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
+
 use super::cluster::Author;
 use super::events::Events;
 use super::guard::{Ask, place_of};
@@ -21,6 +23,7 @@ use crate::plugin::Plugin;
 use crate::shards::Shards;
 use crate::source::Source;
 use crate::source::manifests::Edited;
+use crate::spans;
 use crate::text;
 
 /// How long a step may take. The API server gives webhooks less, and answers by then.
@@ -125,7 +128,12 @@ impl Applier {
     pub async fn carry_out(&self, behalf: Behalf<'_>, steps: &[Step]) -> Result<Changes, ActionError> {
         let mut changes = Changes::new();
         for step in steps {
-            let done = self.step_in_time(behalf, step, &mut changes).await;
+            let span = spans::action(step.verb().as_str(), step.target().unwrap_or(behalf.target));
+            let done = self.step_in_time(behalf, step, &mut changes).instrument(span.clone()).await;
+            if let Err(trouble) = &done {
+                spans::failed(&span, trouble);
+            }
+            drop(span);
             let result = match &done {
                 Ok(()) if self.is_dry_run_for(behalf.plugin) => ActionResult::dry_run,
                 Ok(()) => ActionResult::done,

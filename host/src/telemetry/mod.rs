@@ -1,5 +1,7 @@
 //! The host's log, on stderr.
 
+#[cfg(feature = "otlp")]
+mod otlp;
 mod writer;
 
 use std::fmt;
@@ -16,11 +18,20 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, field::MakeExt as _};
 
 use crate::progress::ProgressLine;
+use crate::spans;
 use crate::text;
-pub use writer::LogGuard;
+use writer::LogGuard;
 
 /// What is logged if nothing else is asked for: the libraries tell twice what the host tells.
 pub const DEFAULT_FILTER: &str = "warn,oarlock=info,kube_client=error,kube_runtime=error";
+
+/// Has the log and the traces written to their end when it is dropped.
+pub struct TelemetryGuard {
+    // First the traces, of whose end the log may tell.
+    #[cfg(feature = "otlp")]
+    _traces: Option<otlp::TraceGuard>,
+    _log: LogGuard,
+}
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -37,9 +48,9 @@ pub enum LogFormat {
 ///
 /// Whatever is logged, an event is one line of JSON, or of text a line and further ones that are indented. It is written
 /// by a thread of its own until the guard is dropped.
-pub fn start(format: LogFormat, filter: &str, line: &ProgressLine) -> anyhow::Result<LogGuard> {
+pub fn start(format: LogFormat, filter: &str, line: &ProgressLine) -> anyhow::Result<TelemetryGuard> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
-    let filter = filter.and(filter_fn(|event| !quotes_objects(event)));
+    let filter = filter.and(filter_fn(|event| !quotes_objects(event) && event.target() != spans::TARGET));
     let terminal = io::stderr().is_terminal();
     // It tells of internal errors on stderr, and panics if that is what cannot be written.
     let layer = tracing_subscriber::fmt::layer().with_ansi(terminal).log_internal_errors(false);
@@ -53,8 +64,17 @@ pub fn start(format: LogFormat, filter: &str, line: &ProgressLine) -> anyhow::Re
         // Each field is made fit by itself.
         layer.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).boxed()
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().context("log")?;
-    Ok(guard)
+    let subscriber = tracing_subscriber::registry();
+    #[cfg(feature = "otlp")]
+    let (traces, trace_guard) = otlp::layer()?.unzip();
+    #[cfg(feature = "otlp")]
+    let subscriber = subscriber.with(traces);
+    subscriber.with(layer.with_filter(filter)).try_init().context("log")?;
+    Ok(TelemetryGuard {
+        #[cfg(feature = "otlp")]
+        _traces: trace_guard,
+        _log: guard,
+    })
 }
 
 /// Whether kube's client quotes in this the answers of the API server that it does not understand, which are objects.

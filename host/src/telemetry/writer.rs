@@ -21,7 +21,7 @@ pub(super) struct Sink(Arc<Shared>);
 /// While it is there, the log is written. When it is dropped, what is still to be written has a second for that.
 #[derive(Debug)]
 #[must_use]
-pub struct LogGuard(Arc<Shared>);
+pub(super) struct LogGuard(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {

@@ -4,6 +4,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use tracing::Instrument as _;
+
 use super::{Failed, Workshop};
 use crate::action::apply::STEP_TIME;
 use crate::dispatch::{Controller, Work};
@@ -11,6 +13,7 @@ use crate::metrics::ReconcileMetrics;
 use crate::plugin::{Answer, CallError, Caller, Outcome, Reader, ReconcileId, Request};
 use crate::reader::CallReader;
 use crate::recording::{RecordingReader, Tape};
+use crate::spans;
 
 impl Workshop {
     /// Has the plugin reconcile one object, and prints what it prints. The tape has what is written down of the call, if that
@@ -43,9 +46,16 @@ impl Workshop {
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
         let may_write = controller.quota().left(plugin.limits.writing, Instant::now());
         pulse.begin(target, "the call", plugin.limits.wall, Instant::now());
-        let answer = caller.reconcile(plugin, request, may_write).await;
+        let span = spans::call(&plugin.digest);
+        let answer = caller.reconcile(plugin, request, may_write).instrument(span.clone()).await;
         let Answer { result, stdout, stderr, written, dropped, usage } = answer;
         metrics.used(usage.processor, usage.memory);
+        span.record("processor_seconds", usage.processor.as_secs_f64());
+        span.record("memory_bytes", usage.memory);
+        if let Err(error) = &result {
+            spans::failed(&span, error);
+        }
+        drop(span);
         if let Some(tape) = &mut tape {
             tape.answered(&result, plugin.is_command(), &stdout, &stderr);
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::action::apply::{ActionError, Applier, Behalf, Changes, STEP_TIME};
 use crate::action::guard::{Ask, Denied};
@@ -30,6 +31,7 @@ use crate::queue::End;
 use crate::recording::Recorder;
 use crate::selector::Scope;
 use crate::source::Source;
+use crate::spans;
 use crate::tally::Tally;
 
 /// What the workers of all plugins share.
@@ -182,7 +184,8 @@ impl Workshop {
         let id = ReconcileId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let start = Instant::now();
         metrics.begin(work.waited);
-        let result = self.reconcile_or_catch(controller, work, (caller, metrics), id).await;
+        let span = spans::reconcile(&controller.name, &work.target, work.attempt, &id);
+        let result = self.reconcile_or_catch(controller, work, (caller, metrics), id).instrument(span.clone()).await;
 
         let took = start.elapsed();
         verdict::count(metrics, &result, took);
@@ -192,6 +195,8 @@ impl Workshop {
         let ended = self.dispatch.finish(controller, work, end, verdict::sign_of(&work.plugin, &result));
         let reason = verdict::reason_of(&result);
         if let Err(failed) = result {
+            spans::failed(&span, &reason);
+            drop(span);
             journal.error(&work.target, &reason, Instant::now());
             self.report(work, id, (&failed, &reason), &ended).await;
         }
