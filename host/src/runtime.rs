@@ -33,6 +33,9 @@ use crate::text;
 use crate::watches;
 use crate::worker::{Repeat, Workshop};
 
+/// How long the last recordings may take to be written.
+const RECORDING_TIME: Duration = Duration::from_secs(5);
+
 /// Runs the host until `stop` is cancelled or, if it is to run once, until everything there is has been reconciled.
 /// What plugins print is written to `stdout`. Calls in flight are finished before this returns.
 pub async fn run(
@@ -76,12 +79,12 @@ pub async fn run(
         Arc::clone(&metrics),
         config.dry_run,
     );
-    let recorder = config.recorder.as_ref().map(Recorder::start).transpose()?;
+    let recorder = config.recorder.as_ref().map(Recorder::start).transpose()?.map(Arc::new);
     let (undo, undone) = mpsc::unbounded_channel();
     let workshop = Workshop::new(
         Arc::clone(&dispatch),
         (source, Arc::new(config.scope)),
-        (applier, output, recorder),
+        (applier, output, recorder.clone()),
         Arc::clone(&metrics),
         Arc::clone(&tally),
         (repeat, config.keep_idle),
@@ -146,6 +149,9 @@ pub async fn run(
     }
     stop.cancel();
     drain(tasks, drained, &in_flight, config.drain_time).await?;
+    if let Some(recorder) = recorder {
+        recorder.close(RECORDING_TIME).await;
+    }
     leave.cancel();
     last.finish().await?;
     Ok(summary())

@@ -122,6 +122,14 @@ impl Node {
     }
 }
 
+/// How a text of objects is read, which may be larger than what the library takes from strangers.
+pub fn of_objects() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_nodes: 50_000_000, max_events: 200_000_000, max_total_scalar_bytes: 1 << 30 },
+        with_snippet: false
+    }
+}
+
 /// The error of a word where only these are understood.
 pub fn unknown(what: &str, word: &str, line: usize, expected: &[&str]) -> YamlError {
     let hint = match nearest(word, expected.iter().copied()) {

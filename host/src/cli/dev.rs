@@ -58,7 +58,7 @@ impl Args {
             host.manifests = project.samples();
         }
         let (path, once) = (plugins.path().to_owned(), host.once);
-        host.run(plugins.path().to_owned(), async move |stop: &CancellationToken| {
+        host.run(plugins.path().to_owned(), None, async move |stop: &CancellationToken| {
             let mut workbench = Workbench { project, plugins: path, built: Tree::default() };
             if once {
                 return workbench.build().await;

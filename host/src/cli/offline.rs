@@ -58,7 +58,9 @@ impl Offline {
         let engine = Engine::new()?;
         let engine = if let Some(now) = self.now { engine.at(now) } else { engine };
         let loader = trial::loader(engine, cache);
-        let plugin = trial::load(loader, &self.plugin, self.grant.as_deref(), self.settings.clone()).await?;
+        let given_settings = self.settings.clone();
+        let settings = |own| given_settings.or(own);
+        let plugin = trial::load(loader, &self.plugin, self.grant.as_deref(), settings).await?;
         let targets = self.targets(&plugin, &given)?;
         Ok(Ready { plugin, given, targets })
     }

@@ -17,7 +17,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::yaml::{Node, Value, YamlError, scalar, unknown};
 
 /// The subcommands whose options have these sources.
-const LAYERED: [&str; 2] = ["run", "config"];
+const LAYERED: [&str; 3] = ["run", "config", "record"];
 
 /// The option that names the file.
 const FILE: &str = "config";

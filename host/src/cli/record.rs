@@ -14,7 +14,12 @@ use crate::recording::Which;
 /// out. It is `oarlock run --record DIR --record-calls all --dry-run`; a host that carries things out records with
 /// `oarlock run --record DIR`, by default the calls that failed.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("dry_run", |dry_run| dry_run.hide(true)))]
 pub(super) struct Args {
+    /// YAML file with more of these options, as `oarlock run` takes it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Folder to write to; it is made if it is not there.
     #[arg(value_name = "DIR")]
     to: PathBuf,
@@ -29,10 +34,8 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> ExitCode {
-        let Self { to, plugins, mut host } = self;
-        host.record = Some(to);
-        host.record_calls = Which::All;
+        let Self { config: _, to, plugins, mut host } = self;
         host.dry_run = true;
-        host.run(plugins, async |_: &CancellationToken| Ok(()))
+        host.run(plugins, Some((to, Which::All)), async |_: &CancellationToken| Ok(()))
     }
 }

@@ -1,6 +1,8 @@
 //! `oarlock replay`.
 
+use std::fmt;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -11,7 +13,8 @@ use super::default_cache;
 use super::parse::existing_path;
 use crate::digest::Digest;
 use crate::plugin::{AotCache, Engine};
-use crate::recording::Recording;
+use crate::project;
+use crate::recording::{Recording, SUFFIX};
 use crate::text;
 use crate::trial::{self, GuestLog};
 
@@ -44,38 +47,57 @@ impl Args {
     async fn replay(self) -> anyhow::Result<ExitCode> {
         let log = GuestLog::start()?;
         let digest = Digest::of(&fs::read(&self.plugin)?).to_string();
-        let recordings = files(&self.recordings)?;
-        let mut different = 0;
-        for path in &recordings {
-            let difference = self.again(path, &digest).await.with_context(|| path.display().to_string())?;
+        let mut counts = Counts::default();
+        let mut told = String::new();
+        for (path, is_named) in files(&self.recordings)? {
+            let outcome = self.again(&path, is_named, &digest).await;
             let said = log.take();
-            if let Some(difference) = difference {
-                different += 1;
-                print!("{}", text::lines(&difference));
-                for line in &said {
-                    eprintln!("{}", text::one_line(line));
+            match outcome {
+                Ok(Outcome::Same) => counts.same += 1,
+                Ok(Outcome::OfAnother) => counts.of_others += 1,
+                Ok(Outcome::Different(difference)) => {
+                    counts.different += 1;
+                    told += &text::lines(&difference);
+                    for line in &said {
+                        eprintln!("{}", text::one_line(line));
+                    }
+                }
+                // The others may tell all the same.
+                Err(error) => {
+                    counts.unread += 1;
+                    eprintln!("error: {}: {}", path.display(), text::paragraph(&format!("{error:#}")));
                 }
             }
         }
-        println!("{} of {} recorded calls came to the same", recordings.len() - different, recordings.len());
-        Ok(if different == 0 || self.update { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        told += &counts.to_string();
+        // Who has read enough closes the pipe.
+        let _ = io::stdout().write_all(told.as_bytes());
+        let is_well = counts.unread == 0 && (counts.different == 0 || self.update);
+        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// Makes one call again. None: it came to the same.
-    async fn again(&self, path: &Path, digest: &str) -> anyhow::Result<Option<String>> {
+    /// Makes one call again.
+    async fn again(&self, path: &Path, is_named: bool, digest: &str) -> anyhow::Result<Outcome> {
         let mut recording = Recording::parse(&fs::read_to_string(path)?).map_err(|error| anyhow!(error))?;
+        let plugin = project::plugin_name(&self.plugin);
+        if recording.plugin != plugin {
+            if is_named {
+                bail!("it is of the plugin {}, and this is {plugin}", recording.plugin);
+            }
+            return Ok(Outcome::OfAnother);
+        }
         let time: SystemTime =
             humantime::parse_rfc3339(&recording.time).with_context(|| format!("time: {}", recording.time))?;
         let cache = default_cache().map_or_else(AotCache::off, |folder| AotCache::in_folder(&folder));
         let loader = trial::loader(Engine::new()?.at(time), cache);
         let settings = recording.settings.as_ref().map(ToString::to_string);
-        let plugin = trial::load(loader, &self.plugin, None, settings).await?;
+        let plugin = trial::load(loader, &self.plugin, None, |_| settings).await?;
         let result = trial::replay(&plugin, &recording).await.map_err(|error| anyhow!(error))?;
-        // What stands for the values of Secrets is what the plugin was given.
+
         let then = trial::yaml(&[&recording.result]);
         let name = path.display().to_string();
         let Some(difference) = trial::compare(&name, &then, &[&result]).map_err(|error| anyhow!(error))? else {
-            return Ok(None);
+            return Ok(Outcome::Same);
         };
         let mut notes = Vec::new();
         if recording.digest != digest {
@@ -87,31 +109,61 @@ impl Args {
         if self.update {
             recording.result = result;
             recording.digest = digest.to_owned();
-            fs::write(path, recording.text()).with_context(|| "it cannot be written")?;
+            fs::write(path, recording.text()).context("it cannot be written")?;
         }
         notes.push(difference);
-        Ok(Some(notes.concat()))
+        Ok(Outcome::Different(notes.concat()))
     }
 }
 
-/// The recordings, in the order of their names within a folder.
-fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+/// What became of a recorded call.
+enum Outcome {
+    Same,
+    /// In what.
+    Different(String),
+    /// It is another plugin's.
+    OfAnother,
+}
+
+/// How many recorded calls came to what.
+#[derive(Default)]
+struct Counts {
+    same: usize,
+    different: usize,
+    of_others: usize,
+    unread: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} recorded calls came to the same", self.same, self.same + self.different)?;
+        for (count, what) in [(self.of_others, "are of other plugins"), (self.unread, "could not be made again")] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        f.write_str("\n")
+    }
+}
+
+/// The recordings, in the order of their names within a folder, with whether each was named itself.
+fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, bool)>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
-            files.push(path.clone());
+            files.push((path.clone(), true));
             continue;
         }
         let mut within = Vec::new();
         for entry in path.read_dir().with_context(|| path.display().to_string())? {
             within.push(entry?.path());
         }
-        within.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+        within.retain(|path| path.to_string_lossy().ends_with(SUFFIX));
         if within.is_empty() {
-            bail!("there is no recording in {}", path.display());
+            bail!("there is no recording in {}: their names end with {SUFFIX}", path.display());
         }
         within.sort();
-        files.extend(within);
+        files.extend(within.into_iter().map(|path| (path, false)));
     }
     Ok(files)
 }

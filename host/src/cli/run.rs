@@ -39,6 +39,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     plugins: PathBuf,
 
+    /// Write down in this folder what calls were given and what came of them, for `oarlock replay`. Values of Secrets
+    /// are left out.
+    #[arg(long, value_name = "DIR", help_heading = "Recording")]
+    record: Option<PathBuf>,
+
+    /// Which calls are recorded: of each object the last one that failed, or all.
+    #[arg(long, value_name = "WHICH", default_value = "failed", help_heading = "Recording")]
+    record_calls: Which,
+
     #[command(flatten)]
     host: HostArgs,
 }
@@ -159,16 +168,7 @@ pub(super) struct HostArgs {
     #[arg(long, value_name = "DIR|off", help_heading = "Reload")]
     cache_dir: Option<PathBuf>,
 
-    /// Write down in this folder what calls were given and what came of them, for `oarlock replay`. Values of Secrets
-    /// are left out.
-    #[arg(long, value_name = "DIR", help_heading = "Recording")]
-    pub(super) record: Option<PathBuf>,
-
-    /// Which calls are recorded: of each object the last one that failed, or all.
-    #[arg(long, value_name = "WHICH", default_value = "failed", help_heading = "Recording")]
-    pub(super) record_calls: Which,
-
-    /// How much there may be in the folder; the oldest recordings are removed.
+    /// How much there may be in the folder of recordings; the oldest are removed.
     #[arg(long, value_name = "BYTES", default_value = "64Mi", value_parser = bytes, help_heading = "Recording")]
     record_size: usize,
 
@@ -191,13 +191,13 @@ pub(super) struct HostArgs {
 
 impl Args {
     pub(super) fn run(self) -> ExitCode {
-        let (plugins, host) = (self.plugins, self.host);
-        host.run(plugins, async |_: &CancellationToken| Ok(()))
+        let recorded = self.record.map(|folder| (folder, self.record_calls));
+        self.host.run(self.plugins, recorded, async |_: &CancellationToken| Ok(()))
     }
 
     /// What they say, checked against each other.
     pub(super) fn config(self) -> anyhow::Result<Config> {
-        self.host.config(self.plugins)
+        self.host.config(self.plugins, self.record.map(|folder| (folder, self.record_calls)))
     }
 }
 
@@ -212,11 +212,12 @@ impl HostArgs {
     pub(super) fn run(
         self,
         plugins: PathBuf,
+        recorded: Option<(PathBuf, Which)>,
         before: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<()>,
     ) -> ExitCode {
         let line = ProgressLine::new();
         let started = telemetry::start(self.log_format, &self.log, &line);
-        let (_log, config) = match started.and_then(|log| Ok((log, self.config(plugins)?))) {
+        let (_log, config) = match started.and_then(|log| Ok((log, self.config(plugins, recorded)?))) {
             Ok(started) => started,
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -232,7 +233,7 @@ impl HostArgs {
         }
     }
 
-    fn config(self, plugins: PathBuf) -> anyhow::Result<Config> {
+    fn config(self, plugins: PathBuf, recorded: Option<(PathBuf, Which)>) -> anyhow::Result<Config> {
         let cache = match self.cache_dir {
             Some(path) if path == Path::new("off") => None,
             Some(path) => Some(path),
@@ -247,6 +248,17 @@ impl HostArgs {
             && std::path::absolute(output)?.starts_with(std::path::absolute(manifests)?)
         {
             bail!("--output {} is in the folder of the manifests; choose another", output.display());
+        }
+        if let Some((folder, _)) = &recorded {
+            for (other, what) in
+                [(Some(&plugins), "plugin folder"), (self.manifests.as_ref(), "folder of the manifests")]
+            {
+                if let Some(other) = other
+                    && std::path::absolute(folder)?.starts_with(std::path::absolute(other)?)
+                {
+                    bail!("the folder for recordings, {}, is in the {what}; choose another", folder.display());
+                }
+            }
         }
         let election = ElectionOptions {
             name: self.lease_name,
@@ -280,11 +292,7 @@ impl HostArgs {
             drain_time: self.drain_time,
             once: self.once,
             dry_run: self.dry_run,
-            recorder: self.record.map(|folder| RecorderOptions {
-                folder,
-                which: self.record_calls,
-                size: self.record_size,
-            }),
+            recorder: recorded.map(|(folder, which)| RecorderOptions { folder, which, size: self.record_size }),
             election,
             admin: self.admin.map(|Listen(addresses)| addresses),
         })

@@ -29,10 +29,10 @@ mod sandbox;
 
 pub use anatomy::{Anatomy, Import, Style};
 pub use aot::AotCache;
-pub use bindings::oarlock::plugin::types::ObjectRefResult as ObjectRef;
-pub use bindings::oarlock::plugin::types::{Action, Outcome};
 #[cfg(test)]
-pub use bindings::oarlock::plugin::types::{Event, Patch};
+pub use bindings::oarlock::plugin::types::Event;
+pub use bindings::oarlock::plugin::types::ObjectRefResult as ObjectRef;
+pub use bindings::oarlock::plugin::types::{Action, Outcome, Patch};
 pub use call::{Answer, Caller};
 pub use compiler::{Compiler, CompilerError, compile_stdin};
 pub use engine::Engine;

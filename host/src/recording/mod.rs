@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::object::{self, Gvk, ObjectKey};
 use crate::selector::Selection;
+use crate::yaml;
 
 pub use reads::{Recorded, RecordingReader};
 pub use recorder::{Recorder, RecorderOptions, Tape, Which};
@@ -20,6 +21,8 @@ pub use result::{CallResult, Change, Ending, Manifest, Reference, Wish};
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
+/// How the names of recordings end.
+pub const SUFFIX: &str = ".recording.yaml";
 
 /// A call as it is written down.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,32 +63,25 @@ pub struct Recording {
     pub stderr: Vec<String>,
 }
 
-/// Something that a call read, and the answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum Read {
-    /// One object.
-    Get {
-        /// Which one.
-        target: Reference,
-        /// None: there is none of that name.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        object: Option<Manifest>,
-        /// Why there is no answer.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-    },
-    /// All objects that are selected.
-    List {
-        /// By what.
-        selection: Selected,
-        /// Those that there are.
-        #[serde(default)]
-        objects: Vec<Manifest>,
-        /// Why there is no answer.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-    },
+/// Something that a call read, and the answer: of `get` an object or nothing, of `list` objects.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Read {
+    /// The object that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub get: Option<Reference>,
+    /// Or what the objects were selected by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<Selected>,
+    /// The one that there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Manifest>,
+    /// Those that there are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<Manifest>,
+    /// Why there is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What objects are selected by.
@@ -105,7 +101,8 @@ pub struct Selected {
 impl Recording {
     /// The recording that a file of this text is.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let recording: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let recording: Self =
+            serde_saphyr::from_str_with_options(text, yaml::of_objects()).map_err(|error| error.to_string())?;
         if recording.recording != FORMAT {
             return Err(format!("it is in format {}, and this version reads format {FORMAT}", recording.recording));
         }
@@ -153,5 +150,51 @@ impl From<&Reference> for object::ObjectRef {
             gvk: Gvk::new(&target.api_version, &target.kind),
             key: ObjectKey::new(target.namespace.as_deref(), &target.name),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_recording_is_read_as_it_was_written() {
+        let recording = json!({
+            "recording": 1, "plugin": "demo", "digest": "0", "time": "2026-01-02T03:04:05Z",
+            "target": {"apiVersion": "v1", "kind": "Pod", "namespace": "a", "name": "b"}, "attempt": 2,
+            "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "b", "annotations": {}}, "spec": {"list": []}},
+            "reads": [
+                {"get": {"apiVersion": "v1", "kind": "Pod", "name": "c"}},
+                {"list": {"apiVersion": "v1", "kind": "Pod", "labelSelector": "a=b"}},
+                {"list": {"apiVersion": "v1", "kind": "Pod"}, "objects": [{"kind": "Pod", "x": []}, {}]},
+                {"get": {"apiVersion": "v1", "kind": "Pod", "name": "d"}, "error": "denied: 'x'\nand more"},
+            ],
+            "result": {
+                "call": "Pod a/b", "result": "done", "printed": ["- a: b", "", "  #"], "children": [],
+                "actions": [
+                    {"jsonPatch": {"target": {"apiVersion": "v1", "kind": "Pod", "name": "b"}, "patch": []}},
+                    {"mergePatch": {"target": {"apiVersion": "v1", "kind": "Pod", "name": "b"}, "patch": {}}},
+                    {"apply": {}},
+                ],
+            },
+        });
+        let recording: Recording = serde_json::from_value(recording).unwrap();
+        let text = recording.text();
+        let again = Recording::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(serde_json::to_value(&again).unwrap(), serde_json::to_value(&recording).unwrap(), "{text}");
+    }
+
+    #[test]
+    fn a_recording_of_many_small_objects_is_read() {
+        let object = json!({"kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "b", "c": "d", "e": "f"}});
+        let recording = json!({
+            "recording": 1, "plugin": "demo", "digest": "0", "time": "2026-01-02T03:04:05Z",
+            "target": {"apiVersion": "v1", "kind": "Pod", "name": "b"}, "result": {},
+            "reads": [{"list": {"apiVersion": "v1", "kind": "ConfigMap"}, "objects": vec![object; 20_000]}],
+        });
+        let recording: Recording = serde_json::from_value(recording).unwrap();
+        assert_eq!(Recording::parse(&recording.text()).map(|read| read.reads[0].objects.len()), Ok(20_000));
     }
 }

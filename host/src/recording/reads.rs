@@ -12,7 +12,7 @@ use crate::plugin::Reader;
 use crate::selector::Selection;
 
 /// How many bytes of objects are kept of what a call reads. What it reads beyond is not written down.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// Answers as another reader does, and keeps the answers.
 pub struct RecordingReader {
@@ -44,6 +44,11 @@ impl RecordingReader {
         (kept.bytes <= MAX_BYTES).then(|| kept.answers.iter().map(Answer::read).collect())
     }
 
+    /// How many bytes of objects were read until now.
+    pub(super) fn bytes(&self) -> usize {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
     fn keep(&self, answer: impl FnOnce() -> Answer, bytes: usize) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.bytes += bytes;
@@ -55,16 +60,19 @@ impl RecordingReader {
 
 impl Answer {
     fn read(&self) -> Read {
+        let manifest = |object: &Arc<Object>| Manifest::of(&object.json);
         match self {
-            Self::Get(target, answer) => Read::Get {
-                target: target.into(),
-                object: answer.as_ref().ok().and_then(Option::as_ref).map(|object| Manifest::of(&object.json)),
+            Self::Get(target, answer) => Read {
+                get: Some(target.into()),
+                object: answer.as_ref().ok().and_then(Option::as_ref).map(manifest),
                 error: answer.as_ref().err().cloned(),
+                ..Read::default()
             },
-            Self::List(selection, answer) => Read::List {
-                selection: Selected::of(selection),
-                objects: answer.iter().flatten().map(|object| Manifest::of(&object.json)).collect(),
+            Self::List(selection, answer) => Read {
+                list: Some(Selected::of(selection)),
+                objects: answer.iter().flatten().map(manifest).collect(),
                 error: answer.as_ref().err().cloned(),
+                ..Read::default()
             },
         }
     }
@@ -94,7 +102,7 @@ impl Reader for RecordingReader {
 
 /// Answers as it was written down.
 pub struct Recorded {
-    /// Those that were not read yet come before those that were.
+    /// Each with whether it was given.
     reads: Mutex<Vec<(Read, bool)>>,
 }
 
@@ -104,43 +112,31 @@ impl Recorded {
         Self { reads: Mutex::new(reads.into_iter().map(|read| (read, false)).collect()) }
     }
 
-    fn find<T>(&self, what: &str, answer: impl Fn(&Read) -> Option<Result<T, String>>) -> Result<T, String> {
+    /// The next answer to that, which `what` names.
+    fn find(&self, what: &str, is_it: impl Fn(&Read) -> bool) -> Result<Read, String> {
         let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = |reads: &[(Read, bool)], given: bool| {
-            let matching = |(read, was_given): &(Read, bool)| *was_given == given && answer(read).is_some();
-            if given { reads.iter().rposition(matching) } else { reads.iter().position(matching) }
-        };
-        let place = found(&reads, false).or_else(|| found(&reads, true));
+        let new = reads.iter().position(|(read, given)| !given && is_it(read));
+        let place = new.or_else(|| reads.iter().rposition(|(read, _)| is_it(read)));
         let Some((read, given)) = place.map(|place| &mut reads[place]) else {
             return Err(format!("the recorded call did not read {what}"));
         };
         *given = true;
-        answer(read).unwrap_or_else(|| Err(String::new()))
+        read.error.clone().map_or_else(|| Ok(read.clone()), Err)
     }
 }
 
 impl Reader for Recorded {
     fn get(&self, wanted: ObjectRef) -> BoxFuture<'_, Result<Option<Arc<Object>>, String>> {
         let named = Reference::from(&wanted);
-        let answer = self.find(&wanted.to_string(), |read| match read {
-            Read::Get { target, object, error } if *target == named => Some(match error {
-                Some(error) => Err(error.clone()),
-                None => object.as_ref().map(|object| parsed(object, &wanted.gvk)).transpose(),
-            }),
-            _ => None,
-        });
+        let read = self.find(&wanted.to_string(), |read| read.get.as_ref() == Some(&named));
+        let answer = read.and_then(|read| read.object.map(|object| parsed(&object, &wanted.gvk)).transpose());
         ready(answer).boxed()
     }
 
     fn list(&self, wanted: Selection) -> BoxFuture<'_, Result<Vec<Arc<Object>>, String>> {
         let selected = Selected::of(&wanted);
-        let answer = self.find(&format!("a list of {wanted}"), |read| match read {
-            Read::List { selection, objects, error } if *selection == selected => Some(match error {
-                Some(error) => Err(error.clone()),
-                None => objects.iter().map(|object| parsed(object, &wanted.gvk)).collect(),
-            }),
-            _ => None,
-        });
+        let read = self.find(&format!("a list of {wanted}"), |read| read.list.as_ref() == Some(&selected));
+        let answer = read.and_then(|read| read.objects.iter().map(|object| parsed(object, &wanted.gvk)).collect());
         ready(answer).boxed()
     }
 }

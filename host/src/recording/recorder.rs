@@ -2,25 +2,28 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 
 use super::reads::RecordingReader;
 use super::result::{CallResult, Ending, Manifest};
-use super::{FORMAT, Recording};
+use super::{FORMAT, Recording, SUFFIX};
 use crate::digest::Digest;
 use crate::object::{Object, ObjectRef};
 use crate::plugin::{CallError, Outcome, Plugin, ReconcileId};
 
-/// How many recordings wait to be written at most; of more, each is dropped.
+/// How many calls wait to be written at most, and how many bytes of objects they may have been given. Of more, each is
+/// dropped.
 const MAX_WAITING: usize = 64;
+const MAX_WAITING_BYTES: usize = 16 << 20;
 /// How many characters of a name are in that of a file, which may have 255 bytes.
 const MAX_NAME: usize = 180;
 
@@ -45,20 +48,36 @@ pub enum Which {
 }
 
 /// Writes calls down, on a thread of its own.
-///
-/// When it is dropped, what waits is written first.
 pub struct Recorder {
     which: Which,
-    /// None: it is being dropped.
-    sender: Option<SyncSender<(String, Recording)>>,
-    thread: Option<JoinHandle<()>>,
+    /// None: it is closed.
+    sender: Mutex<Option<SyncSender<Tape>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    waiting: Arc<Waiting>,
 }
 
-/// A call that is under way.
+/// What waits to be written.
+#[derive(Default)]
+struct Waiting {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Whether it was told that a call was dropped since one was taken last.
+    told: AtomicBool,
+}
+
+/// A call, as it was given and as it ended. It is written out only if it is kept.
 pub struct Tape {
-    recording: Recording,
+    plugin: Arc<Plugin>,
+    target: ObjectRef,
+    object: Option<Arc<Object>>,
+    attempt: u32,
+    id: Option<ReconcileId>,
+    time: SystemTime,
     reads: Arc<RecordingReader>,
-    id: ReconcileId,
+    answer: Option<Result<Outcome, (Ending, String)>>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    failure: Option<String>,
 }
 
 impl Recorder {
@@ -66,90 +85,143 @@ impl Recorder {
     pub fn start(options: &RecorderOptions) -> anyhow::Result<Self> {
         let about = || format!("cannot record to {} (--record)", options.folder.display());
         let shelf = Shelf::open(&options.folder, options.size).with_context(about)?;
-        let (sender, recordings) = sync_channel(MAX_WAITING);
-        let thread = std::thread::Builder::new().name("recorder".to_owned());
-        let thread = thread.spawn(move || write_all(shelf, &recordings)).with_context(about)?;
-        Ok(Self { which: options.which, sender: Some(sender), thread: Some(thread) })
+        let (sender, tapes) = sync_channel(MAX_WAITING);
+        let waiting = Arc::<Waiting>::default();
+        let (thread, taken) = (std::thread::Builder::new().name("recorder".to_owned()), Arc::clone(&waiting));
+        let thread = thread.spawn(move || write_all(shelf, &tapes, &taken)).with_context(about)?;
+        let (sender, thread) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)));
+        Ok(Self { which: options.which, sender, thread, waiting })
     }
 
     /// Begins to record a call that reads through that.
     pub fn begin(
         &self,
-        plugin: &Plugin,
+        plugin: &Arc<Plugin>,
         target: &ObjectRef,
-        (object, attempt): (Option<&Object>, u32),
+        (object, attempt): (Option<&Arc<Object>>, u32),
         id: ReconcileId,
         reads: Arc<RecordingReader>,
     ) -> Tape {
-        let recording = Recording {
-            recording: FORMAT,
-            plugin: plugin.name.to_string(),
-            digest: plugin.digest.to_string(),
-            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            failure: None,
-            redacted: false,
-            target: target.into(),
+        Tape {
+            plugin: Arc::clone(plugin),
+            target: target.clone(),
+            object: object.cloned(),
             attempt,
-            settings: plugin.grant.settings.as_deref().and_then(|text| serde_json::from_str(text).ok()),
-            object: object.map(|object| Manifest::of(&object.json)),
-            reads: Vec::new(),
-            result: CallResult { call: target.to_string(), gone: object.is_none(), ..CallResult::default() },
+            id: (self.which == Which::All).then_some(id),
+            time: SystemTime::now(),
+            reads,
+            answer: None,
+            stdout: Vec::new(),
             stderr: Vec::new(),
-        };
-        Tape { recording, reads, id }
+            failure: None,
+        }
     }
 
     /// Keeps a call whose reconcile has ended, if it is one of those that are recorded.
-    pub fn keep(&self, tape: Tape, failure: Option<String>) {
+    pub fn keep(&self, mut tape: Tape, failure: Option<String>) {
         if self.which == Which::Failed && failure.is_none() {
             return;
         }
-        let Tape { mut recording, reads, id } = tape;
-        let Some(reads) = reads.reads() else {
-            tracing::warn!(
-                plugin = recording.plugin,
-                "a call for {} is not recorded: it read too much",
-                recording.result.call
-            );
-            return;
-        };
-        recording.reads = reads;
-        recording.failure = failure;
-        let name = file_name(&recording, (self.which == Which::All).then_some(id));
+        tape.failure = failure;
+        let (plugin, target) = (Arc::clone(&tape.plugin), tape.target.clone());
         // Who waits for the disk is the thread that writes, and not the plugin.
-        if self.sender.as_ref().is_some_and(|sender| sender.try_send((name, recording)).is_err()) {
-            tracing::warn!("a call is not recorded: the disk is too slow, or cannot be written");
+        if !self.send(tape) && !self.waiting.told.swap(true, Ordering::Relaxed) {
+            let (plugin, kind, object) = (&*plugin.name, target.gvk.kind(), &target.key);
+            tracing::warn!(plugin, kind, %object, "calls are not recorded: more of them come than can be written");
+        }
+    }
+
+    /// Whether there is room for it.
+    fn send(&self, tape: Tape) -> bool {
+        let bytes = tape.bytes();
+        if self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_WAITING_BYTES {
+            self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.waiting.calls.fetch_add(1, Ordering::Relaxed);
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = sender.as_ref().is_some_and(|sender| sender.try_send(tape).is_ok());
+        if !sent {
+            self.waiting.taken(bytes);
+        }
+        sent
+    }
+
+    /// Writes what waits, for as long as that may take. No call is kept after it.
+    pub async fn close(&self, time: Duration) {
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A panic of that thread was told of when it came.
+        let ended = tokio::task::spawn_blocking(move || drop(thread.map(JoinHandle::join)));
+        if tokio::time::timeout(time, ended).await.is_err() {
+            let lost = self.waiting.calls.load(Ordering::Relaxed);
+            tracing::warn!("given up: {lost} calls are not recorded, because the disk is too slow (--record)");
         }
     }
 }
 
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.sender = None;
-        // A panic of that thread was told of when it came.
-        let _ = self.thread.take().map(JoinHandle::join);
+impl Waiting {
+    fn taken(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Tape {
     /// Takes in what the plugin answered, printed and wrote to stderr.
-    pub fn answered(&mut self, result: &Result<Outcome, CallError>, is_command: bool, stdout: &[u8], stderr: &[u8]) {
+    pub fn answered(&mut self, result: &Result<Outcome, CallError>, stdout: &[u8], stderr: &[u8]) {
+        let ended = |error: &CallError| (Ending::of(error, self.plugin.is_command()), error.to_string());
+        self.answer = Some(result.as_ref().map(Clone::clone).map_err(ended));
+        (self.stdout, self.stderr) = (stdout.to_vec(), stderr.to_vec());
+    }
+
+    /// About how many bytes it holds on to.
+    fn bytes(&self) -> usize {
+        let object = self.object.as_ref().map_or(0, |object| object.json.len());
+        self.reads.bytes() + object + self.stdout.len() + self.stderr.len()
+    }
+
+    /// The call written out. None: it has read too much.
+    fn recording(&self) -> Option<Recording> {
         let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect();
-        let called = &mut self.recording.result;
-        called.printed = lines(stdout);
-        self.recording.stderr = lines(stderr);
-        match result {
-            Ok(outcome) => called.answered(outcome),
-            Err(error) => (called.result, called.reason) = (Ending::of(error, is_command), Some(error.to_string())),
+        let mut result = CallResult {
+            call: self.target.to_string(),
+            gone: self.object.is_none(),
+            printed: lines(&self.stdout),
+            ..CallResult::default()
+        };
+        match &self.answer {
+            Some(Ok(outcome)) => result.answered(outcome),
+            Some(Err((ending, reason))) => (result.result, result.reason) = (*ending, Some(reason.clone())),
+            None => {}
         }
+        let settings = self.plugin.grant.settings.as_deref();
+        let mut recording = Recording {
+            recording: FORMAT,
+            plugin: self.plugin.name.to_string(),
+            digest: self.plugin.digest.to_string(),
+            time: humantime::format_rfc3339_millis(self.time).to_string(),
+            failure: self.failure.clone(),
+            redacted: false,
+            target: (&self.target).into(),
+            attempt: self.attempt,
+            settings: settings.and_then(|text| serde_json::from_str(text).ok()),
+            object: self.object.as_ref().map(|object| Manifest::of(&object.json)),
+            reads: self.reads.reads()?,
+            result,
+            stderr: lines(&self.stderr),
+        };
+        recording.leave_out_secrets();
+        Some(recording)
     }
 }
 
-/// What the file of a recording is called: `PLUGIN.KIND.NAMESPACE.NAME.yaml`, or with the id of its call before `.yaml`.
-fn file_name(recording: &Recording, id: Option<ReconcileId>) -> String {
-    let target = ObjectRef::from(&recording.target);
-    let parts = [&*recording.plugin, target.gvk.kind(), target.key.namespace().unwrap_or_default(), target.key.name()];
-    let whole = parts.join(".");
+/// What the file of a recording is called: `PLUGIN.KIND.GROUP.NAMESPACE.NAME.recording.yaml`, without the parts that the
+/// object does not have, or with the id of its call after its name.
+fn file_name(plugin: &str, target: &ObjectRef, id: Option<ReconcileId>) -> String {
+    let parts = [plugin, target.gvk.kind(), target.gvk.group(), target.key.namespace().unwrap_or_default()];
+    let parts = parts.into_iter().chain([target.key.name()]).filter(|part| !part.is_empty());
+    let whole = parts.collect::<Vec<_>>().join(".");
     let fit = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' };
     let mut name: String = whole.chars().take(MAX_NAME).map(fit).collect();
     if name != whole {
@@ -158,20 +230,31 @@ fn file_name(recording: &Recording, id: Option<ReconcileId>) -> String {
         name.push_str(&Digest::of(whole.as_bytes()).to_string()[..8]);
     }
     let id = id.map(|id| format!(".{id}")).unwrap_or_default();
-    format!("{name}{id}.yaml")
+    format!("{name}{id}{SUFFIX}")
 }
 
-fn write_all(mut shelf: Shelf, recordings: &Receiver<(String, Recording)>) {
+fn write_all(mut shelf: Shelf, tapes: &Receiver<Tape>, waiting: &Waiting) {
     let mut failing = false;
-    for (name, recording) in recordings {
-        let text = recording.without_secrets().text();
-        let written = shelf.put(&name, &text);
-        if let Err(error) = &written
-            && !failing
-        {
-            tracing::warn!("cannot write {}: {error} (--record)", shelf.folder.join(&name).display());
+    for tape in tapes {
+        waiting.told.store(false, Ordering::Relaxed);
+        let bytes = tape.bytes();
+        match tape.recording() {
+            Some(recording) => {
+                let name = file_name(&tape.plugin.name, &tape.target, tape.id);
+                let written = shelf.put(&name, &recording.text());
+                if let Err(error) = &written
+                    && !failing
+                {
+                    tracing::warn!("cannot write {}: {error} (--record)", shelf.folder.join(&name).display());
+                }
+                failing = written.is_err();
+            }
+            None => {
+                let (plugin, kind, object) = (&*tape.plugin.name, tape.target.gvk.kind(), &tape.target.key);
+                tracing::warn!(plugin, kind, %object, "the call is not recorded: it has read too much");
+            }
         }
-        failing = written.is_err();
+        waiting.taken(bytes);
     }
 }
 
@@ -193,7 +276,7 @@ impl Shelf {
                 let entry = entry?;
                 (entry.path(), entry.metadata()?)
             };
-            if metadata.is_file() && path.extension().is_some_and(|extension| extension == "yaml") {
+            if metadata.is_file() && path.to_string_lossy().ends_with(SUFFIX) {
                 there.push((metadata.modified()?, path, usize::try_from(metadata.len()).unwrap_or(usize::MAX)));
             }
         }
@@ -205,6 +288,9 @@ impl Shelf {
 
     /// Writes a file as a whole, and removes the oldest ones for which there is no room then.
     fn put(&mut self, name: &str, text: &str) -> io::Result<()> {
+        if text.len() > self.size {
+            return Err(io::Error::other(format!("it has {} bytes, and there is room for {}", text.len(), self.size)));
+        }
         let path = self.folder.join(name);
         if let Some(place) = self.files.iter().position(|(other, _)| *other == path) {
             self.used -= self.files.remove(place).map_or(0, |(_, bytes)| bytes);
@@ -213,10 +299,9 @@ impl Shelf {
             && let Some((oldest, bytes)) = self.files.pop_front()
         {
             self.used -= bytes;
-            fs::remove_file(oldest)?;
-        }
-        if text.len() > self.size {
-            return Err(io::Error::other(format!("it has {} bytes, and there is room for {}", text.len(), self.size)));
+            // Somebody else may have removed it.
+            fs::remove_file(oldest)
+                .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         }
         let temporary = path.with_extension("new");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
@@ -231,60 +316,51 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::{Gvk, ObjectKey};
 
     #[test]
-    fn the_oldest_make_way_also_those_from_before() {
+    fn the_oldest_make_way_also_those_from_before_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("mine.yaml"), "a file of somebody's").unwrap();
         let names = || {
-            let mut names: Vec<_> = folder
-                .path()
-                .read_dir()
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
+            let entries = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<_> = entries.map(|name| name.to_str().unwrap().replace(SUFFIX, "")).collect();
             names.sort();
             names
         };
+        let put = |shelf: &mut Shelf, name: &str, text: &str| shelf.put(&format!("{name}{SUFFIX}"), text);
         let mut shelf = Shelf::open(folder.path(), 10).unwrap();
-        for name in ["a.yaml", "b.yaml", "c.yaml"] {
-            shelf.put(name, "1234").unwrap();
+        for name in ["a", "b", "c"] {
+            put(&mut shelf, name, "1234").unwrap();
         }
-        assert_eq!(names(), ["b.yaml", "c.yaml"]);
-        shelf.put("b.yaml", "12").unwrap();
-        assert_eq!(names(), ["b.yaml", "c.yaml"], "it is written anew");
+        assert_eq!(names(), ["b", "c", "mine.yaml"]);
+        put(&mut shelf, "b", "12").unwrap();
+        assert_eq!(names(), ["b", "c", "mine.yaml"], "it is written anew");
 
         let mut shelf = Shelf::open(folder.path(), 7).unwrap();
-        shelf.put("d.yaml", "1234").unwrap();
-        assert_eq!(names(), ["b.yaml", "d.yaml"], "c was older than b");
-        assert!(shelf.put("e.yaml", "12345678").is_err());
-        std::fs::write(folder.path().join("other.txt"), "stays").unwrap();
+        put(&mut shelf, "d", "1234").unwrap();
+        assert_eq!(names(), ["b", "d", "mine.yaml"], "c was older than b");
+        assert!(put(&mut shelf, "e", "12345678").is_err());
+        assert_eq!(names(), ["b", "d", "mine.yaml"], "for what has no room at all, nothing makes way");
+        std::fs::remove_file(folder.path().join(format!("b{SUFFIX}"))).unwrap();
+        put(&mut shelf, "f", "1234").unwrap();
+        assert_eq!(names(), ["f", "mine.yaml"], "one that somebody has removed is in nobody's way");
     }
 
     #[test]
     fn a_file_is_called_after_the_object_whatever_that_is_called() {
-        let recording = |name: &str| {
-            let target = serde_json::json!({"apiVersion": "v1", "kind": "Role", "namespace": "a", "name": name});
-            Recording {
-                recording: 1,
-                plugin: "demo".into(),
-                digest: String::new(),
-                time: String::new(),
-                failure: None,
-                redacted: false,
-                target: serde_json::from_value(target).unwrap(),
-                attempt: 0,
-                settings: None,
-                object: None,
-                reads: Vec::new(),
-                result: CallResult::default(),
-                stderr: Vec::new(),
-            }
+        let name = |version, kind, name: &str, id: Option<u64>| {
+            let target = ObjectRef { gvk: Gvk::new(version, kind), key: ObjectKey::new(Some("a"), name) };
+            file_name("demo", &target, id.map(ReconcileId))
         };
-        assert_eq!(file_name(&recording("x.y"), None), "demo.Role.a.x.y.yaml");
-        assert_eq!(file_name(&recording("x"), Some(ReconcileId(7))), "demo.Role.a.x.0000000000000007.yaml");
-        let odd = file_name(&recording("system:x/../y"), None);
+        assert_eq!(name("v1", "Pod", "x.y", None), "demo.Pod.a.x.y.recording.yaml");
+        assert_eq!(
+            name("apps/v1", "Deployment", "x", Some(7)),
+            "demo.Deployment.apps.a.x.0000000000000007.recording.yaml"
+        );
+        let odd = name("v1", "Role", "system:x/../y", None);
         assert!(odd.starts_with("demo.Role.a.system_x_.._y."), "{odd}");
-        assert_ne!(odd, file_name(&recording("system_x/../y"), None));
-        assert!(file_name(&recording(&"x".repeat(253)), None).len() < 220);
+        assert_ne!(odd, name("v1", "Role", "system_x/../y", None));
+        assert!(name("v1", "Pod", &"x".repeat(253), None).len() < 220);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::diff::InOrder;
 use crate::object::{Gvk, Object, RawObject};
-use crate::plugin::{Action, CallError, ObjectRef, Outcome};
+use crate::plugin::{Action, CallError, ObjectRef, Outcome, Patch};
 
 /// What a call came to, the same each time. What is empty is left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -100,37 +100,47 @@ pub enum Wish {
     /// The same on the status.
     ApplyStatus(Manifest),
     /// A merge patch.
-    MergePatch {
-        /// Of this object.
-        target: Reference,
-        /// The patch.
-        patch: Manifest,
-    },
+    MergePatch(WishedPatch),
     /// A JSON patch.
-    JsonPatch {
-        /// Of this object.
-        target: Reference,
-        /// Its operations.
-        patch: Manifest,
-    },
+    JsonPatch(WishedPatch),
     /// A removal.
-    Delete {
-        /// Of this object.
-        target: Reference,
-        /// That it must have.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        uid: Option<String>,
-    },
+    Delete(WishedDeletion),
     /// An Event.
-    Event {
-        /// For machines.
-        reason: String,
-        /// For people.
-        note: String,
-        /// Whether it is a warning.
-        #[serde(default, skip_serializing_if = "is_false")]
-        warning: bool,
-    },
+    Event(WishedEvent),
+}
+
+/// A patch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WishedPatch {
+    /// Of this object.
+    pub target: Reference,
+    /// The patch or, of a JSON patch, its operations.
+    pub patch: Manifest,
+}
+
+/// A removal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WishedDeletion {
+    /// Of this object.
+    pub target: Reference,
+    /// That it must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+/// An Event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WishedEvent {
+    /// For machines.
+    pub reason: String,
+    /// For people.
+    pub note: String,
+    /// Whether it is a warning.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warning: bool,
 }
 
 /// What becomes of an object.
@@ -203,19 +213,22 @@ impl Wish {
         match action {
             Action::Apply(text) => Self::Apply(Manifest::of(text)),
             Action::ApplyStatus(text) => Self::ApplyStatus(Manifest::of(text)),
-            Action::MergePatch(patch) => {
-                Self::MergePatch { target: Reference::of(&patch.target), patch: Manifest::of(&patch.body) }
-            }
-            Action::JsonPatch(patch) => {
-                Self::JsonPatch { target: Reference::of(&patch.target), patch: Manifest::of(&patch.body) }
-            }
+            Action::MergePatch(patch) => Self::MergePatch(WishedPatch::of(patch)),
+            Action::JsonPatch(patch) => Self::JsonPatch(WishedPatch::of(patch)),
             Action::Delete(deletion) => {
-                Self::Delete { target: Reference::of(&deletion.target), uid: deletion.uid.clone() }
+                Self::Delete(WishedDeletion { target: Reference::of(&deletion.target), uid: deletion.uid.clone() })
             }
             Action::Event(event) => {
-                Self::Event { reason: event.reason.clone(), note: event.note.clone(), warning: event.warning }
+                let (reason, note, warning) = (event.reason.clone(), event.note.clone(), event.warning);
+                Self::Event(WishedEvent { reason, note, warning })
             }
         }
+    }
+}
+
+impl WishedPatch {
+    fn of(patch: &Patch) -> Self {
+        Self { target: Reference::of(&patch.target), patch: Manifest::of(&patch.body) }
     }
 }
 

@@ -3,12 +3,13 @@
 use similar::TextDiff;
 
 use crate::recording::CallResult;
+use crate::yaml;
 
 /// How many lines around a difference are shown.
 const CONTEXT_LINES: usize = 3;
 
 /// What calls came to, as YAML: a document each.
-pub fn yaml(results: &[&CallResult]) -> String {
+pub fn to_yaml(results: &[&CallResult]) -> String {
     let text = |result: &&CallResult| {
         let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
         serde_saphyr::to_string_with_options(result, options).unwrap_or_else(|error| format!("# {error}\n"))
@@ -21,8 +22,9 @@ pub fn yaml(results: &[&CallResult]) -> String {
 ///
 /// All is compared, and what is left out is expected to be empty: an action that is new is what such a file is to notice.
 pub fn compare(name: &str, text: &str, results: &[&CallResult]) -> Result<Option<String>, String> {
-    let expected: Vec<CallResult> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
-    let (old, new) = (yaml(&expected.iter().collect::<Vec<_>>()), yaml(results));
+    let expected: Vec<CallResult> =
+        serde_saphyr::from_multiple_with_options(text, yaml::of_objects()).map_err(|error| error.to_string())?;
+    let (old, new) = (to_yaml(&expected.iter().collect::<Vec<_>>()), to_yaml(results));
     if old == new {
         return Ok(None);
     }

@@ -24,7 +24,7 @@ use crate::plugin::{AotCache, Compiler, Engine, Limits, Loader, Pair, Plugin};
 
 pub use bench::{Calls, Fails, Measured, measure};
 pub use call::Trial;
-pub use expected::{compare, yaml};
+pub use expected::{compare, to_yaml as yaml};
 pub use given::Given;
 pub use guest_log::GuestLog;
 pub use replay::replay;
@@ -36,12 +36,13 @@ pub fn loader(engine: Engine, cache: AotCache) -> Arc<Loader> {
     Arc::new(Loader::new(engine, Compiler::Child, cache, Limits::default()))
 }
 
-/// Loads the plugin that a file is, with the grant file beside it or another one, and the settings of that or others.
+/// Loads the plugin that a file is, with the grant file beside it or another one, and with what `settings` makes of the
+/// settings of that.
 pub async fn load(
     loader: Arc<Loader>,
     path: &Path,
     grant: Option<&Path>,
-    settings: Option<String>,
+    settings: impl FnOnce(Option<String>) -> Option<String>,
 ) -> anyhow::Result<Arc<Plugin>> {
     let of = || format!("{} cannot be loaded", path.display());
     if let Some(grant) = grant.filter(|grant| !grant.exists()) {
@@ -50,7 +51,7 @@ pub async fn load(
     let grant = grant.map_or_else(|| path.with_extension("yaml"), Path::to_owned);
     let Pair { version, plugin, grant } = Pair::read(path.to_owned(), grant, loader.limits().wasm)?;
     let mut grant = grant.with_context(of)?;
-    grant.settings = settings.or(grant.settings);
+    grant.settings = settings(grant.settings.take());
     Ok(Arc::new(loader.load(name_of(path), (version.plugin, plugin), grant).await.with_context(of)?))
 }
 

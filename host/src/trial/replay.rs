@@ -35,5 +35,7 @@ pub async fn replay(plugin: &Arc<Plugin>, recording: &Recording) -> Result<CallR
             (result.result, result.reason) = (Ending::of(&error, plugin.is_command()), Some(error.to_string()));
         }
     }
+    // As it was done with what was recorded.
+    result.leave_out_secrets();
     Ok(result)
 }

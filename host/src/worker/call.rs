@@ -40,7 +40,7 @@ impl Workshop {
         let mut tape = self.recorder.as_ref().map(|recorder| {
             let recorded = Arc::new(RecordingReader::new(Arc::clone(&reader)));
             reader = Arc::clone(&recorded) as _;
-            recorder.begin(plugin, target, (object.as_deref(), *attempt), id, recorded)
+            recorder.begin(plugin, target, (object.as_ref(), *attempt), id, recorded)
         });
 
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
@@ -57,7 +57,7 @@ impl Workshop {
         }
         drop(span);
         if let Some(tape) = &mut tape {
-            tape.answered(&result, plugin.is_command(), &stdout, &stderr);
+            tape.answered(&result, &stdout, &stderr);
         }
 
         pulse.begin(target, "what it printed", STEP_TIME, Instant::now());

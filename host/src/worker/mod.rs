@@ -45,7 +45,7 @@ pub struct Workshop {
     /// Does what plugins ask for.
     pub applier: Applier,
     /// Writes calls down. None: nobody asked for it.
-    pub recorder: Option<Recorder>,
+    pub recorder: Option<Arc<Recorder>>,
     /// Where what plugins print goes.
     pub output: Output,
     /// What is counted for Prometheus.
@@ -110,7 +110,7 @@ impl Workshop {
     pub fn new(
         dispatch: Arc<Dispatch>,
         (source, scope): (Source, Arc<Scope>),
-        (applier, output, recorder): (Applier, Output, Option<Recorder>),
+        (applier, output, recorder): (Applier, Output, Option<Arc<Recorder>>),
         metrics: Arc<Metrics>,
         tally: Arc<Tally>,
         (repeat, keep_idle): (Repeat, Duration),

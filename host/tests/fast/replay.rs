@@ -36,7 +36,7 @@ fn folder(place: &Workplace) -> PathBuf {
 
 #[test]
 fn a_call_that_failed_is_recorded_and_another_version_is_compared_with_it() {
-    let (place, name) = (Workplace::new(), "probe.ReplicaSet.default.a.yaml");
+    let (place, name) = (Workplace::new(), "probe.ReplicaSet.apps.default.a.recording.yaml");
     let plugin = place.plugin("probe", &plugins::probe(1));
     place.object(&probe("a", "terminal"));
     place.object(&probe("b", "-"));
@@ -122,7 +122,16 @@ fn what_is_no_recording_is_told() {
     let place = Workplace::new();
     let plugin = place.plugin("probe", &plugins::probe(1));
     let file = place.folder.path().join("a.yaml");
-    for (text, expected) in [("recording: 1\nplugin: x\n", "missing field"), ("hello\n", "a.yaml"), ("{", "a.yaml")] {
+    let other =
+        "recording: 1\nplugin: other\ndigest: x\ntime: x\nresult: {}\ntarget: {apiVersion: v1, kind: Pod, name: a}\n";
+    for (text, expected) in [
+        ("recording: 1\nplugin: x\n", "missing field"),
+        (other, "it is of the plugin other, and this is probe"),
+        (&other.replace("other", "probe"), "time: x"),
+        (&other.replace(": 1", ": 2"), "it is in format 2"),
+        ("hello\n", "a.yaml"),
+        ("{", "a.yaml"),
+    ] {
         fs::write(&file, text).unwrap();
         let ended = replay(&plugin, &file, &[]);
         let error = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -131,4 +140,59 @@ fn what_is_no_recording_is_told() {
     }
     let ended = replay(&plugin, &place.manifests, &[]);
     assert!(String::from_utf8_lossy(&ended.stderr).contains("there is no recording in"), "{ended:?}");
+    let recorded =
+        Host::program().args(["record", place.plugins.to_str().unwrap(), "--plugins"]).arg(&place.plugins).output();
+    let error = String::from_utf8(recorded.unwrap().stderr).unwrap();
+    assert!(error.contains("is in the plugin folder; choose another"), "{error}");
+}
+
+#[test]
+fn in_a_folder_of_many_those_of_the_plugin_are_made_again_and_one_that_is_broken_is_told() {
+    let place = Workplace::new();
+    let plugin = place.plugin("probe", &plugins::probe(1));
+    place.plugin("other", &plugins::probe(1));
+    place.object(&probe("a", "-"));
+    let recordings = folder(&place);
+    let file = place.folder.path().join("record.yaml");
+    fs::write(&file, format!("plugins: {}\n", place.plugins.display())).unwrap();
+    let mut command = Host::program();
+    command.arg("record").arg(&recordings).args(["--once", "--manifests"]).arg(&place.manifests);
+    command.env("OARLOCK_CONFIG", &file);
+    let recorded = Host::spawn(command).finish();
+    assert_eq!((recorded.status.code(), names(&recordings).len()), (Some(0), 2), "{recorded}");
+    fs::write(recordings.join("x.recording.yaml"), "no recording").unwrap();
+    fs::write(recordings.join("mine.yaml"), "no recording either, and none that is taken for one").unwrap();
+
+    let ended = replay(&plugin, &recordings, &["--update"]);
+    let told = "1 of 1 recorded calls came to the same, 1 are of other plugins, 1 could not be made again\n";
+    assert_eq!(stdout(&ended), told, "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(ended.status.code(), Some(1));
+}
+
+#[test]
+fn what_a_plugin_puts_into_a_secret_is_neither_recorded_nor_printed_nor_taken_over() {
+    let (place, value) = (Workplace::new(), "hunter2-hunter2");
+    let plugin = place.plugin("probe", &plugins::probe(1));
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "default", "name": "new"},
+        "stringData": {"password": "VALUE"},
+    });
+    place.grant(
+        "probe",
+        &format!("settings: {{value: {value}}}\ngrants:\n- {{apiVersion: v1, kinds: [Secret], verbs: [apply]}}\n"),
+    );
+    let asks = json!([{ "apply": secret }]);
+    place.object(&asking("a", &asks));
+    let recordings = folder(&place);
+    place.run_once(&["--record", recordings.to_str().unwrap(), "--record-calls", "all"]);
+    let name = names(&recordings)[0].clone();
+    let actions = |text: &str| text[text.find("actions:").unwrap()..].to_owned();
+    assert!(!actions(&recorded(&recordings, &name)).contains(value));
+
+    let same = replay(&plugin, &recordings, &[]);
+    assert_eq!(same.status.code(), Some(0), "{}", stdout(&same));
+    place.plugin("probe", &plugins::probe(2));
+    let other = replay(&plugin, &recordings, &["--update"]);
+    assert!(!stdout(&other).contains(value), "{}", stdout(&other));
+    assert!(!actions(&recorded(&recordings, &name)).contains(value));
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::yaml;
+
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -101,17 +103,12 @@ fn split_yaml(text: &str) -> Vec<(usize, &str)> {
 }
 
 fn parse_yaml(line: usize, text: &str) -> Result<Value, Broken> {
-    // A `List` of a whole cluster is larger than what the library takes from strangers.
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_nodes: 50_000_000, max_events: 200_000_000, max_total_scalar_bytes: 1 << 30 },
-        with_snippet: false
-    };
-    serde_saphyr::from_str_with_options::<Option<Value>>(text, options).map(Option::unwrap_or_default).map_err(
-        |error| {
+    serde_saphyr::from_str_with_options::<Option<Value>>(text, yaml::of_objects())
+        .map(Option::unwrap_or_default)
+        .map_err(|error| {
             let within = error.location().map_or(1, |location| usize::try_from(location.line()).unwrap_or(1));
             Broken { line: line + within.saturating_sub(1), reason: without_position(&error) }
-        },
-    )
+        })
 }
 
 /// What is wrong, without where in the document: the line in the file is told beside it.
