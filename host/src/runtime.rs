@@ -148,17 +148,20 @@ pub async fn run(
         stop.cancelled().await;
     }
     stop.cancel();
-    drain(tasks, drained, &in_flight, config.drain_time).await?;
-    if let Some(recorder) = recorder {
-        recorder.close(RECORDING_TIME).await;
-    }
+    drain(tasks, (drained, recorder), &in_flight, config.drain_time).await?;
     leave.cancel();
     last.finish().await?;
     Ok(summary())
 }
 
-/// Waits for the end of the tasks and of all that was printed, or says what is not over after so much time.
-async fn drain(tasks: Tasks, printed: Drained, in_flight: &InFlight, time: Duration) -> anyhow::Result<()> {
+/// Waits for the end of the tasks and of all that was printed, or says what is not over after so much time; then for the
+/// recordings.
+async fn drain(
+    tasks: Tasks,
+    (printed, recorder): (Drained, Option<Arc<Recorder>>),
+    in_flight: &InFlight,
+    time: Duration,
+) -> anyhow::Result<()> {
     let mut ended = None;
     let drained = async {
         ended = Some(tasks.finish().await);
@@ -166,6 +169,9 @@ async fn drain(tasks: Tasks, printed: Drained, in_flight: &InFlight, time: Durat
     };
     if tokio::time::timeout(time, drained).await.is_err() {
         give_up(in_flight, ended.is_some(), time);
+    }
+    if let Some(recorder) = recorder {
+        recorder.close(RECORDING_TIME).await;
     }
     ended.unwrap_or(Ok(()))
 }

@@ -171,7 +171,7 @@ impl Tape {
     /// Takes in what the plugin answered, printed and wrote to stderr.
     pub fn answered(&mut self, result: &Result<Outcome, CallError>, stdout: &[u8], stderr: &[u8]) {
         let ended = |error: &CallError| (Ending::of(error, self.plugin.is_command()), error.to_string());
-        self.answer = Some(result.as_ref().map(Clone::clone).map_err(ended));
+        self.answer = Some(result.as_ref().map_err(ended).cloned());
         (self.stdout, self.stderr) = (stdout.to_vec(), stderr.to_vec());
     }
 
@@ -238,21 +238,18 @@ fn write_all(mut shelf: Shelf, tapes: &Receiver<Tape>, waiting: &Waiting) {
     for tape in tapes {
         waiting.told.store(false, Ordering::Relaxed);
         let bytes = tape.bytes();
-        match tape.recording() {
-            Some(recording) => {
-                let name = file_name(&tape.plugin.name, &tape.target, tape.id);
-                let written = shelf.put(&name, &recording.text());
-                if let Err(error) = &written
-                    && !failing
-                {
-                    tracing::warn!("cannot write {}: {error} (--record)", shelf.folder.join(&name).display());
-                }
-                failing = written.is_err();
+        if let Some(recording) = tape.recording() {
+            let name = file_name(&tape.plugin.name, &tape.target, tape.id);
+            let written = shelf.put(&name, &recording.text());
+            if let Err(error) = &written
+                && !failing
+            {
+                tracing::warn!("cannot write {}: {error} (--record)", shelf.folder.join(&name).display());
             }
-            None => {
-                let (plugin, kind, object) = (&*tape.plugin.name, tape.target.gvk.kind(), &tape.target.key);
-                tracing::warn!(plugin, kind, %object, "the call is not recorded: it has read too much");
-            }
+            failing = written.is_err();
+        } else {
+            let (plugin, kind, object) = (&*tape.plugin.name, tape.target.gvk.kind(), &tape.target.key);
+            tracing::warn!(plugin, kind, %object, "the call is not recorded: it has read too much");
         }
         waiting.taken(bytes);
     }

@@ -78,10 +78,13 @@ fn leave_out_of(object: &mut Map<String, Value>) -> bool {
 /// What no value is left of: data, and annotations, in which tools keep whole manifests.
 fn leave_out_values(secret: &mut Map<String, Value>) -> bool {
     for (field, value) in [("data", LEFT_OUT_BASE64), ("stringData", LEFT_OUT)] {
-        secret.get_mut(field).into_iter().for_each(|values| replace(values, value));
+        if let Some(values) = secret.get_mut(field) {
+            replace(values, value);
+        }
     }
-    let annotations = secret.get_mut("metadata").and_then(|data| data.get_mut("annotations"));
-    annotations.into_iter().for_each(|values| replace(values, LEFT_OUT));
+    if let Some(values) = secret.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations")) {
+        replace(values, LEFT_OUT);
+    }
     true
 }
 
