@@ -1,7 +1,5 @@
 //! Asks a host that runs how it stands, at the address of its `--admin`.
 
-use std::io::{self, Write as _};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -121,14 +119,6 @@ async fn ask(base: &Uri, path: &str) -> anyhow::Result<(http::StatusCode, bytes:
     let body = to_bytes(Body::new(answer.into_body()), MOST).await?;
     connection.abort();
     Ok((status, body))
-}
-
-/// Prints it, as far as anybody reads it.
-pub(super) fn print(shown: &str) -> anyhow::Result<ExitCode> {
-    match io::stdout().lock().write_all(shown.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }
 
 /// A name as it stands in a path.

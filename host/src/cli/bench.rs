@@ -1,6 +1,5 @@
 //! `oarlock bench`.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,7 +45,7 @@ impl Args {
             let texts: Vec<_> = all.iter().map(describe).collect();
             text::lines(&texts.join("\n")).into_owned()
         };
-        io::stdout().write_all(text.as_bytes())?;
+        super::say(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,7 +1,7 @@
 //! `oarlock call`.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -79,7 +79,7 @@ fn print(calls: &[Called], form: Form) -> anyhow::Result<ExitCode> {
         Form::Json => text::json(&serde_json::to_string_pretty(calls)?).into_owned() + "\n",
         Form::Yaml => calls.iter().map(document).collect::<Vec<_>>().join("---\n"),
     };
-    io::stdout().write_all(text.as_bytes())?;
+    super::say(&text)?;
     let is_well = calls.iter().all(|call| call.result.result.is_well());
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -125,7 +125,7 @@ fn expect(path: &Path, calls: &[Called], update: bool) -> anyhow::Result<ExitCod
             Ok(ExitCode::SUCCESS)
         }
         Some(difference) => {
-            print!("{}", text::lines(&difference));
+            super::say(&text::lines(&difference))?;
             // Which may tell why.
             calls.iter().flat_map(said).for_each(|line| eprintln!("{}", text::one_line(&line)));
             eprintln!("error: it did not come to what {name} expects; --update takes it over");

@@ -1,6 +1,6 @@
 //! `oarlock check`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -38,13 +38,13 @@ impl Args {
         for path in plugin_files(self.files)? {
             reports.push(Report::of(&path, &loader).await);
         }
-        let mut stdout = io::stdout().lock();
-        if self.json {
-            writeln!(stdout, "{}", text::json(&serde_json::to_string_pretty(&reports)?))?;
+        let text = if self.json {
+            text::json(&serde_json::to_string_pretty(&reports)?).into_owned() + "\n"
         } else {
             let texts: Vec<_> = reports.iter().map(describe).collect();
-            write!(stdout, "{}", texts.join("\n"))?;
-        }
+            texts.join("\n")
+        };
+        super::say(&text)?;
         let all_load = reports.iter().all(|report| report.loads);
         Ok(if all_load { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

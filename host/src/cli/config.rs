@@ -22,13 +22,12 @@ impl Args {
         for hint in options::unknown_variables(chosen, std::env::vars_os()) {
             eprintln!("note: {hint}");
         }
-        print!("{}", options::file_of(chosen));
-        match self.run.config() {
+        super::ended(super::say(&options::file_of(chosen)).map(|()| match self.run.config() {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {error:#}");
                 ExitCode::from(2)
             }
-        }
+        }))
     }
 }

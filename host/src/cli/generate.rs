@@ -1,6 +1,5 @@
 //! `oarlock completion` and `oarlock man`: what is made of the command line's own description.
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,8 +24,10 @@ pub(super) struct ManArgs {
 
 impl CompletionArgs {
     pub(super) fn run(self, mut command: Command) -> ExitCode {
-        clap_complete::generate(self.shell, &mut command, "oarlock", &mut io::stdout());
-        ExitCode::SUCCESS
+        // It panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "oarlock", &mut script);
+        super::ended(super::say(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS))
     }
 }
 

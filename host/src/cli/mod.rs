@@ -19,6 +19,7 @@ mod replay;
 mod run;
 mod table;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -94,10 +95,24 @@ pub fn main() -> ExitCode {
 /// Runs a command that has an end, and says why it failed, if it did.
 fn to_its_end(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("async runtime");
-    runtime.and_then(|runtime| runtime.block_on(command)).unwrap_or_else(|error| {
+    ended(runtime.and_then(|runtime| runtime.block_on(command)))
+}
+
+/// The exit code of a command that has come to this, and says why it failed, if it did.
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
         eprintln!("error: {}", text::paragraph(&format!("{error:#}")));
         ExitCode::FAILURE
     })
+}
+
+/// Writes it to stdout. A reader that has read enough is no error; a disk that is full is one, where `println!` panics.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+        _ => Ok(()),
+    }
 }
 
 /// Where compiled plugins are kept if nothing else is said. None: the user has no such folder.

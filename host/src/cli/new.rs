@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use crate::templates::{self, Language};
-use crate::text;
 
 /// Begin a plugin: a folder with its source, a test, an object to try it on, and a README with the commands.
 #[derive(Debug, clap::Args)]
@@ -24,14 +23,17 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> ExitCode {
+        super::ended(self.make())
+    }
+
+    fn make(self) -> anyhow::Result<ExitCode> {
         let Self { folder, lang } = self;
-        if let Err(error) = make(&folder, lang) {
-            eprintln!("error: {}", text::paragraph(&format!("{error:#}")));
-            return ExitCode::FAILURE;
-        }
+        make(&folder, lang)?;
         let folder = folder.display();
-        println!("{folder} is there. Next:\n\n  cd {folder}\n  oarlock dev\n\nThe README.md in it says the rest.");
-        ExitCode::SUCCESS
+        super::say(&format!(
+            "{folder} is there. Next:\n\n  cd {folder}\n  oarlock dev\n\nThe README.md in it says the rest.\n"
+        ))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use super::ask::{Ask, in_path, print};
+use super::ask::{Ask, in_path};
 use super::table::Table;
 use crate::api::{Calls, Detail, Error, Object, Plugin, PluginState, Plugins, Reload, ReloadResult};
 use crate::text;
@@ -29,7 +29,8 @@ impl Args {
                 }
                 None => self.ask.get("/api/v1/plugins", list).await?,
             };
-            print(&shown)
+            super::say(&shown)?;
+            Ok(ExitCode::SUCCESS)
         })
     }
 }

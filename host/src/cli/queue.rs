@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::ask::{Ask, in_path, print};
+use super::ask::{Ask, in_path};
 use super::plugins::{object, span};
 use super::table::Table;
 use crate::api::{Delayed, InCall, Queue, Queues, Waiting, Why, WhyLater};
@@ -27,7 +27,8 @@ impl Args {
         super::to_its_end(async move {
             let of = self.plugin.as_ref().map(|name| format!("plugins/{}/", in_path(name))).unwrap_or_default();
             let shown = self.ask.get(&format!("/api/v1/{of}queue?limit={}", self.limit), list).await?;
-            print(&shown)
+            super::say(&shown)?;
+            Ok(ExitCode::SUCCESS)
         })
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self) -> ExitCode {
         super::to_its_end(async {
-            print!("{}", self.manifests().await?);
+            super::say(&self.manifests().await?)?;
             Ok(ExitCode::SUCCESS)
         })
     }

@@ -37,6 +37,7 @@ mod reload;
 mod run;
 mod scripted;
 mod security;
+mod stdout;
 mod storm;
 mod terminal;
 mod tidy;
