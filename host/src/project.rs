@@ -137,7 +137,9 @@ impl Project {
         let walk = ignore::WalkBuilder::new(&self.folder).require_git(false).build();
         // What cannot be read does not change.
         for entry in walk.filter_map(Result::ok) {
-            let is_made = entry.path().components().any(|part| part.as_os_str() == "target") || is_wasm(entry.path());
+            // Where the folder itself is says nothing.
+            let path = entry.path().strip_prefix(&self.folder).unwrap_or(entry.path());
+            let is_made = path.components().any(|part| part.as_os_str() == "target") || is_wasm(path);
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_file() && !is_made {
                 files.insert(entry.into_path(), (metadata.modified().ok(), metadata.len()));

@@ -59,7 +59,7 @@ impl Args {
         }
         let (path, once) = (plugins.path().to_owned(), host.once);
         host.run(plugins.path().to_owned(), None, async move |stop: &CancellationToken| {
-            let mut workbench = Workbench { project, plugins: path, built: Tree::default() };
+            let mut workbench = Workbench { project, plugins: path, built: Tree::default(), name: None };
             if once {
                 return workbench.build().await;
             }
@@ -76,6 +76,8 @@ struct Workbench {
     plugins: PathBuf,
     /// The files as they were before the last build.
     built: Tree,
+    /// What the plugin is called that is in the folder.
+    name: Option<String>,
 }
 
 impl Workbench {
@@ -117,21 +119,36 @@ impl Workbench {
         let wasm = self.project.build().await?;
         let name = project::plugin_name(&wasm);
         tracing::info!(plugin = name, "built in {:.1} s", start.elapsed().as_secs_f64());
-        copy(&self.project.grant(&name), &self.plugins.join(format!("{name}.yaml")))?;
-        copy(&wasm, &self.plugins.join(format!("{name}.wasm")))
+        let [grant_place, place] = self.places(&name);
+        if let Some(before) = self.name.replace(name.clone()).filter(|before| *before != name) {
+            // The same plugin under two names would do everything twice.
+            self.places(&before).iter().rev().try_for_each(|place| remove(place))?;
+        }
+        copy(&self.project.grant(&name), &grant_place)?;
+        copy(&wasm, &place)
+    }
+
+    /// Where the files of a plugin of that name are: its grant file, and itself.
+    fn places(&self, name: &str) -> [PathBuf; 2] {
+        ["yaml", "wasm"].map(|extension| self.plugins.join(format!("{name}.{extension}")))
     }
 }
 
 /// Has the same file there, as a whole, or none if there is none.
 fn copy(file: &Path, place: &Path) -> anyhow::Result<()> {
     if !file.is_file() {
-        let removed = std::fs::remove_file(place).or_else(|error| match error.kind() {
-            ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        });
-        return removed.with_context(|| format!("cannot remove {}", place.display()));
+        return remove(place);
     }
     let temporary = place.with_extension("new");
     std::fs::copy(file, &temporary).with_context(|| format!("cannot copy {}", file.display()))?;
     std::fs::rename(&temporary, place).with_context(|| format!("cannot write {}", place.display()))
+}
+
+/// Takes the file away, if there is one.
+fn remove(place: &Path) -> anyhow::Result<()> {
+    let removed = std::fs::remove_file(place).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    removed.with_context(|| format!("cannot remove {}", place.display()))
 }

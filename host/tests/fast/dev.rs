@@ -44,6 +44,32 @@ fn a_project_is_built_when_a_file_changes_and_a_build_that_fails_takes_nothing_a
 }
 
 #[test]
+fn a_project_below_a_folder_of_that_name_is_followed_and_a_plugin_that_is_called_otherwise_takes_the_place_of_the_other()
+ {
+    let place = Workplace::new();
+    // Only a folder of the project itself is one of cargo's.
+    let project = place.folder.path().join("target/project");
+    std::fs::create_dir_all(&project).unwrap();
+    write_whole(
+        &project.join("Makefile"),
+        b"all:\n\trm -rf build && mkdir build && cp source build/$$(cat name).wasm\n",
+    );
+    write_whole(&project.join("name"), b"one");
+    write_whole(&project.join("source"), &plugins::probe(1));
+    place.object(&probe("a", "count"));
+    let host = dev(&place, &project, &["--manifests", place.manifests.to_str().unwrap()]);
+    assert_eq!(host.log("is in force")["plugin"], "one");
+    host.line_with("version-0001 default/a");
+    write_whole(&project.join("source"), &plugins::probe(2));
+    host.line_with("version-0002 default/a");
+
+    write_whole(&project.join("name"), b"two");
+    assert_eq!(host.log("stopped: its file is gone")["plugin"], "one");
+    host.line_with("version-0002 default/a");
+    host.stop();
+}
+
+#[test]
 fn a_project_of_cargos_is_built_by_cargo_and_runs_once_if_that_is_asked_for() {
     let place = Workplace::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
