@@ -40,6 +40,20 @@ impl Language {
     }
 }
 
+/// Names that a Rust project cannot have, or not without trouble: what `cargo new` refuses or warns of.
+#[rustfmt::skip]
+const TAKEN: &[&str] = &[
+    // Keywords, with those that are reserved.
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    // Crates that come with Rust.
+    "alloc", "core", "proc-macro", "std", "test",
+    // Folders of cargo's within `target`.
+    "build", "deps", "examples", "incremental",
+];
+
 /// Whether a plugin can be called that in every language. An error says, for people, what is wrong.
 pub fn check_name(name: &str) -> Result<(), String> {
     if !names::is_label(name) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
@@ -49,6 +63,9 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
     if name == "oarlock-sdk" {
         return Err("the SDK has that name".to_owned());
+    }
+    if TAKEN.contains(&name) {
+        return Err(format!("`{name}` is no name for a plugin: Rust or cargo takes it for something else"));
     }
     Ok(())
 }
@@ -120,6 +137,9 @@ mod tests {
         }
         for name in ["", "Web", "a_b", "1a", "-a", "a-", "a.b", "a/b", "é", "oarlock-sdk", &"a".repeat(64)] {
             assert!(check_name(name).is_err(), "{name}");
+        }
+        for name in ["fn", "self", "core", "proc-macro", "test", "build", "incremental"] {
+            assert!(check_name(name).unwrap_err().contains("takes it for something else"), "{name}");
         }
     }
 

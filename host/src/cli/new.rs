@@ -45,7 +45,8 @@ fn plugin_folder(text: &str) -> Result<PathBuf, String> {
 }
 
 fn name(folder: &Path) -> String {
-    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    // A path such as `.` has no last part, and is shown as it is.
+    folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Fills a folder that is empty, or not there.

@@ -94,7 +94,9 @@ fn what_is_there_is_not_written_over_and_what_is_no_name_is_refused() {
 
     for (args, reason) in [
         (&["My_Plugin"][..], "`My_Plugin` is no name for a plugin"),
-        (&[".."], "is no name for a plugin"),
+        (&[".."], "`..` is no name for a plugin"),
+        (&["."], "`.` is no name for a plugin"),
+        (&["deep/self"], "`self` is no name for a plugin: Rust or cargo takes it for something else"),
         (&["web", "--lang", "cobol"], "possible values: rust, rust-command, python, c"),
     ] {
         let refused = new(place, args);
