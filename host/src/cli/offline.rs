@@ -1,7 +1,7 @@
 //! What the commands have in common that call a plugin without a cluster.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use super::parse::{Target, existing_path, json, target, timestamp};
 use crate::object::ObjectRef;
 use crate::plugin::{AotCache, Engine, Plugin};
-use crate::source::manifests::{Documents, Format, GivenFile, read_files};
+use crate::source::manifests::{Format, GivenFile, read_files, read_given};
 use crate::trial::{self, Given};
 
 /// A plugin, and the objects that it is called on.
@@ -69,6 +69,9 @@ impl Offline {
     fn targets(&self, plugin: &Plugin, given: &Given) -> anyhow::Result<Vec<ObjectRef>> {
         let watched = given.watched_by(plugin);
         if self.target.is_empty() && watched.is_empty() {
+            if given.objects().is_empty() {
+                bail!("there are no objects in the files");
+            }
             let names = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(", ");
             bail!(
                 "the plugin is called for none of the objects given: it watches {}; given are {}",
@@ -97,9 +100,7 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<GivenFile>> {
     let mut files = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            io::stdin().read_to_end(&mut bytes).context("stdin")?;
-            files.push(("stdin".into(), Documents::parse(&bytes, Format::Yaml)));
+            files.push(read_given("stdin".into(), Format::Yaml, io::stdin())?);
         } else {
             fs::metadata(path).with_context(|| format!("-f {}", path.display()))?;
             files.extend(read_files(path)?);

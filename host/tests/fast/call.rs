@@ -290,6 +290,25 @@ fn with_nothing_to_call_it_says_what_is_watched_and_what_is_given() {
 }
 
 #[test]
+fn files_without_objects_and_files_without_end_are_told_as_such() {
+    let bench = Bench::example("ttl");
+    bench.place.manifest("empty.yaml", "");
+    let empty = bench.call(&[]);
+    assert!(
+        empty.status.code() == Some(1) && stderr(&empty) == "error: there are no objects in the files\n",
+        "{empty:?}"
+    );
+    let endless = bench.call(&["-f", "/dev/zero"]);
+    assert_eq!(
+        (endless.status.code(), &*stderr(&endless)),
+        (Some(1), "error: /dev/zero: it has more than 64.00 MiB\n")
+    );
+    let zero = fs::File::open("/dev/zero").unwrap();
+    let endless = bench.command(&["-f", "-"]).stdin(zero).output().unwrap();
+    assert_eq!((endless.status.code(), &*stderr(&endless)), (Some(1), "error: stdin: it has more than 64.00 MiB\n"));
+}
+
+#[test]
 fn what_is_expected_is_written_compared_as_a_whole_and_taken_over() {
     let bench = Bench::example("website");
     bench.place.manifest("a.yaml", WEBSITE);

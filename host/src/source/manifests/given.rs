@@ -1,14 +1,20 @@
 //! Objects that are given once and not followed.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use std::{fs, io};
+
+use indicatif::HumanBytes;
 
 use super::files::{Listing, name_of};
-use super::parse::{Broken, Documents};
+use super::parse::{Broken, Documents, Format};
 use super::{Manifests, selected};
 use crate::object::{Object, ObjectRef};
 use crate::selector::Selection;
+
+/// How much a file may hold.
+const MAX_BYTES: u64 = 64 << 20;
 
 impl Manifests {
     /// Takes in what is in these files, which is new at that time if it says nothing else. Returns which objects these are,
@@ -64,9 +70,22 @@ pub fn read_files(path: &Path) -> io::Result<Vec<GivenFile>> {
     if let Some((path, error)) = unreadable.into_iter().next() {
         return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
     }
-    let read = |(path, format): (PathBuf, _)| match fs::read(&path) {
-        Ok(bytes) => Ok((path, Documents::parse(&bytes, format))),
+    let read = |(path, format): (PathBuf, _)| match File::open(&path) {
+        Ok(file) => read_given(path, format, file),
         Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     };
     paths.into_iter().map(read).collect()
+}
+
+/// Reads what is called that to its end, unless it is too big.
+pub fn read_given(path: PathBuf, format: Format, from: impl Read) -> io::Result<GivenFile> {
+    let mut bytes = Vec::new();
+    let read = from.take(MAX_BYTES + 1).read_to_end(&mut bytes).and_then(|read| match read as u64 {
+        0..=MAX_BYTES => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {}", HumanBytes(MAX_BYTES)))),
+    });
+    match read {
+        Ok(()) => Ok((path, Documents::parse(&bytes, format))),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    }
 }

@@ -37,7 +37,7 @@ use files::{File, Listing, name_of};
 use output::OutputFolder;
 use store::{Changes, Store, StoreError, Written};
 
-pub use given::{GivenFile, read_files};
+pub use given::{GivenFile, read_files, read_given};
 pub use kinds::Kinds;
 pub use parse::{Broken, Documents, Format};
 pub use store::Patch;
