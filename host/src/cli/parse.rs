@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,14 @@ pub(super) fn existing_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     path.metadata().map_err(|error| error.to_string())?;
     Ok(path)
+}
+
+/// A number of these.
+pub(super) fn number(range: RangeInclusive<u16>) -> impl Fn(&str) -> Result<u16, String> + Clone + Send + Sync {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))
+    }
 }
 
 /// A time of at least one second, and no part of one.
@@ -117,6 +126,15 @@ mod tests {
         assert_eq!(all, [SocketAddr::from(([0; 8], 8080)), ([0, 0, 0, 0], 8080).into()]);
         assert_eq!(listen_addresses("127.0.0.1:0").unwrap().0, [([127, 0, 0, 1], 0).into()]);
         assert!(listen_addresses("8080").is_err());
+    }
+
+    #[test]
+    fn a_number_that_is_none_of_those_expected_is_told_which_they_are() {
+        let shards = number(1..=256);
+        assert_eq!((shards("1"), shards("256")), (Ok(1), Ok(256)));
+        for text in ["0", "257", "99999", "-1", "x", ""] {
+            assert_eq!(shards(text).unwrap_err(), "expected a number from 1 to 256", "{text}");
+        }
     }
 
     #[test]

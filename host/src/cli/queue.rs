@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::ask::{Ask, in_path};
+use super::parse::number;
 use super::plugins::{object, span};
 use super::table::Table;
 use crate::api::{Delayed, InCall, Queue, Queues, Waiting, Why, WhyLater};
@@ -15,7 +16,7 @@ pub(super) struct Args {
     plugin: Option<String>,
 
     /// How many objects of each sort to tell of a plugin, at most.
-    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = number(1..=1000))]
     limit: u16,
 
     #[command(flatten)]

@@ -10,7 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::default_cache;
-use super::parse::{Listen, api_timeout, bytes, duration, existing_path, lease_name, listen_addresses, whole_seconds};
+use super::parse::{
+    Listen, api_timeout, bytes, duration, existing_path, lease_name, listen_addresses, number, whole_seconds,
+};
 use crate::cluster::ClusterOptions;
 use crate::config::{Config, Election, Source};
 use crate::folder::Timing;
@@ -122,7 +124,7 @@ pub(super) struct HostArgs {
         long,
         value_name = "N",
         default_value = "1",
-        value_parser = clap::value_parser!(u16).range(1..=256),
+        value_parser = number(1..=256),
         conflicts_with_all = ["once", "manifests"],
         help_heading = "Replicas"
     )]

@@ -325,7 +325,10 @@ grants:
             ("limits: 5s", "line 1: `limits`: expected an object, found a text"),
             ("limits:\n  cpu: 1s\n  walls: 1s", "line 3: unknown field `walls`; did you mean `wall`?"),
             ("limits: {cpu: 0s}", "line 1: `cpu`: expected more than nothing"),
-            ("limits:\n  memory: 64MiB", "line 2: `memory`: expected bytes, such as 64Mi, 1Gi or 1048576"),
+            (
+                "limits:\n  memory: 64MiB",
+                "line 2: `memory`: `MiB` is no unit of bytes: expected Ki, Mi, Gi, k, M, G or none, as in 64Mi",
+            ),
             ("limits: {memory: -1}", "line 1: `memory`: expected bytes, such as 64Mi, 1Gi or 1048576"),
             ("limits: {memory: 0}", "line 1: `memory`: expected more than nothing"),
             ("limits: {output: much}", "line 1: `output`: expected bytes, such as 64Mi, 1Gi or 1048576"),

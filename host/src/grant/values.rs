@@ -61,6 +61,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let number_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(number_end);
+    if number.is_empty() {
+        return Err("expected bytes, such as 64Mi, 1Gi or 1048576".into());
+    }
     let unit = match unit {
         "" => 1,
         "k" => 1000,
@@ -69,10 +72,9 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
         "Ki" => 1 << 10,
         "Mi" => 1 << 20,
         "Gi" => 1 << 30,
-        _ => return Err("expected bytes, such as 64Mi, 1Gi or 1048576".into()),
+        _ => return Err(format!("`{unit}` is no unit of bytes: expected Ki, Mi, Gi, k, M, G or none, as in 64Mi")),
     };
-    let number: usize = number.parse().map_err(|error| format!("{error}"))?;
-    number.checked_mul(unit).ok_or_else(|| "too large".into())
+    number.parse().ok().and_then(|number: usize| number.checked_mul(unit)).ok_or_else(|| "too large".into())
 }
 
 #[cfg(test)]
@@ -127,5 +129,8 @@ mod tests {
         for text in ["", "Mi", "64MiB", "-1", "1.5Gi", "99999999999Gi"] {
             assert!(bytes(text).is_err(), "{text}");
         }
+        let told = "`KiB` is no unit of bytes: expected Ki, Mi, Gi, k, M, G or none, as in 64Mi";
+        assert_eq!(bytes("2KiB").unwrap_err(), told);
+        assert_eq!(bytes("99999999999999999999").unwrap_err(), "too large");
     }
 }

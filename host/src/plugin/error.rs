@@ -31,7 +31,7 @@ pub enum CallError {
     #[error("it took more than the {} that a call may take (--call-wall, or limits in its grant file)", humantime::format_duration(*.0))]
     WallTime(Duration),
     /// The guest trapped after it was refused memory.
-    #[error("it needs more than the {} MiB of memory that a plugin may use (--memory, or limits in its grant file)", .0 >> 20)]
+    #[error("it needs more than the {} of memory that a plugin may use (--memory, or limits in its grant file)", HumanBytes(*.0 as u64))]
     Memory(usize),
     /// The guest answered, or passed to an import, more than it may.
     #[error("it answers or passes to the host more than {} at a time (answer, among limits in its grant file)", HumanBytes(*.0 as u64))]

@@ -49,7 +49,9 @@ fn a_sleep_is_ended_after_its_time() {
 #[test]
 fn memory_without_end_is_refused() {
     let host = beside("memory", &["--memory", "32Mi"]);
-    host.log("it needs more than the 32 MiB of memory that a plugin may use (--memory, or limits in its grant file)");
+    host.log(
+        "it needs more than the 32.00 MiB of memory that a plugin may use (--memory, or limits in its grant file)",
+    );
     host.line_with("default/bad memory attempt 1");
     host.stop();
 }

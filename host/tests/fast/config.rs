@@ -62,6 +62,8 @@ fn a_wrong_value_is_told_with_where_it_stands() {
         ("plugins: /p\ncall-cpu: 1\n", None, format!("note: --call-cpu is from {file} line 2")),
         ("plugins: /p\nshards: 3\nonce: true\n", None, format!("note: --shards is from {file} line 2")),
         ("plugins: /p\n", Some(("OARLOCK_CALL_CPU", "x")), "note: --call-cpu is from OARLOCK_CALL_CPU".into()),
+        ("plugins: /p\nshards: x\n", None, "'--shards <N>': expected a number from 1 to 256".into()),
+        ("plugins: /p\nmemory: 2KiB\n", None, "'--memory <BYTES>': `KiB` is no unit of bytes: expected Ki,".into()),
         ("plugin: /p\n", None, format!("error: {file}, line 1: unknown option `plugin`; did you mean `plugins`?")),
     ] {
         std::fs::write(file, text).unwrap();

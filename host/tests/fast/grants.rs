@@ -163,7 +163,7 @@ fn a_plugin_that_the_grant_lets_watch_nothing_is_refused() {
 #[test]
 fn a_call_has_the_limits_of_the_grant_rather_than_those_of_the_host() {
     for (limits, mode, reason) in [
-        ("{memory: 16Mi}", "memory", "it needs more than the 16 MiB of memory that a plugin may use"),
+        ("{memory: 16Mi}", "memory", "it needs more than the 16.00 MiB of memory that a plugin may use"),
         ("{cpu: 100ms}", "loop", "it ran for more than the 100ms of processor time that a call may take"),
         ("{wall: 200ms}", "sleep", "it took more than the 200ms that a call may take"),
     ] {
