@@ -145,6 +145,20 @@ fn every_binding_of_a_release_binds_its_account_to_a_role_that_it_makes() {
 }
 
 #[test]
+fn an_account_with_a_name_of_its_own_is_made_under_that_name() {
+    for (create, made) in [("true", vec!["chosen"]), ("false", Vec::new())] {
+        let values = format!("serviceAccount.name=chosen,serviceAccount.create={create}");
+        let objects = chart("oarlock", "oarlock", &["--set", &values]).unwrap();
+        let accounts = objects.iter().filter(|object| object["kind"] == "ServiceAccount");
+        let names: Vec<_> = accounts.map(|account| account["metadata"]["name"].as_str().unwrap()).collect();
+        assert_eq!(names, made, "create: {create}");
+        assert_eq!(only(&objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"], "chosen");
+        let subjects = objects.iter().filter_map(|object| object["subjects"].as_array()).flatten();
+        assert!(subjects.clone().count() > 0 && subjects.clone().all(|subject| subject["name"] == "chosen"));
+    }
+}
+
+#[test]
 fn a_grant_among_the_values_is_a_grant_file_that_the_host_takes() {
     let objects = everything();
     let place = Workplace::new();
