@@ -123,7 +123,7 @@ impl Supervisor {
         let reason = text::cut(reason);
         tracing::error!(plugin = &**name, "{what} is refused, {consequence}: {reason}");
         self.workshop.tally.count_refused_plugin();
-        self.workshop.metrics.reload(name, ReloadResult::failed);
+        self.workshop.metrics.reload(name, ReloadResult::refused);
         self.workshop.journals.of(name).refused(&reason, Instant::now());
     }
 

@@ -116,13 +116,13 @@ pub enum ReloadResult {
     /// It was put in force.
     loaded,
     /// It could not be loaded.
-    failed,
+    refused,
     /// It broke, and the one before was put in force again.
     rolled_back,
 }
 
 impl ReloadResult {
-    pub(super) const ALL: [Self; 3] = [Self::loaded, Self::failed, Self::rolled_back];
+    pub(super) const ALL: [Self; 3] = [Self::loaded, Self::refused, Self::rolled_back];
 }
 
 /// What became of an action.
@@ -185,7 +185,7 @@ pub(super) struct ReloadLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ActionLabels {
     pub(super) plugin: Text,
-    pub(super) action: &'static str,
+    pub(super) verb: &'static str,
     pub(super) result: ActionResult,
 }
 

@@ -117,8 +117,8 @@ impl Metrics {
     }
 
     /// Counts an action of that plugin, by the verb that it needs.
-    pub fn action(&self, plugin: &Arc<str>, action: &'static str, result: ActionResult) {
-        self.actions.get_or_create(&ActionLabels { plugin: plugin.into(), action, result }).inc();
+    pub fn action(&self, plugin: &Arc<str>, verb: &'static str, result: ActionResult) {
+        self.actions.get_or_create(&ActionLabels { plugin: plugin.into(), verb, result }).inc();
     }
 
     /// Counts that the plugin wanted what it is not granted.
@@ -151,7 +151,7 @@ impl Metrics {
         for verb in Verb::ALL.map(Verb::as_str) {
             self.denials.remove(&DenialLabels { plugin: plugin.into(), verb });
             for result in ActionResult::ALL {
-                self.actions.remove(&ActionLabels { plugin: plugin.into(), action: verb, result });
+                self.actions.remove(&ActionLabels { plugin: plugin.into(), verb, result });
             }
         }
         self.times_paused.remove(&PluginLabels { plugin: plugin.into() });

@@ -101,8 +101,9 @@ fn the_text_has_what_only_this_host_tells() {
             &format!(r#"oarlock_plugin_info{{plugin="demo",digest="{digest}"}} 1"#),
             r#"oarlock_plugin_paused{plugin="demo"} 1"#,
             r#"oarlock_plugin_pauses_total{plugin="demo"} 1"#,
-            r#"oarlock_plugin_reloads_total{plugin="demo",result="failed"} 1"#,
+            r#"oarlock_plugin_reloads_total{plugin="demo",result="refused"} 1"#,
             r#"oarlock_plugin_refused{plugin="demo"} 1"#,
+            r#"oarlock_plugin_actions_total{plugin="demo",verb="apply",result="done"} 1"#,
             r#"oarlock_plugin_failures_total{plugin="demo",reason="cpu_time"} 1"#,
             r#"oarlock_plugin_processor_seconds_total{plugin="demo"} 0.00001"#,
             r#"oarlock_plugin_memory_peak_bytes{plugin="demo"} 1048576"#,
@@ -126,7 +127,7 @@ fn a_plugin_counts_as_refused_until_its_newest_version_is_in_force() {
     };
     metrics.reload(&plugin, ReloadResult::loaded);
     assert_refused(0);
-    metrics.reload(&plugin, ReloadResult::failed);
+    metrics.reload(&plugin, ReloadResult::refused);
     assert_refused(1);
     metrics.restored(&plugin);
     assert_refused(0);
@@ -162,7 +163,7 @@ fn the_peak_of_memory_is_that_of_the_version_in_force() {
         reconciles.used(Duration::ZERO, memory);
     }
     assert_peak(3000);
-    metrics.reload(&plugin, ReloadResult::failed);
+    metrics.reload(&plugin, ReloadResult::refused);
     assert_peak(3000);
     metrics.reload(&plugin, ReloadResult::loaded);
     assert_peak(0);
