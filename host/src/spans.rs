@@ -34,7 +34,7 @@ pub fn call(digest: &dyn fmt::Display) -> Span {
         "call",
         otel.status_code = field::Empty,
         otel.status_description = field::Empty,
-        version = %digest,
+        %digest,
         processor_seconds = field::Empty,
         memory_bytes = field::Empty,
     )

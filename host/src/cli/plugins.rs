@@ -43,7 +43,7 @@ fn list(Plugins { now, plugins }: &Plugins, wide: bool) -> String {
         Table::new([
             "NAME",
             "STATE",
-            "VERSION",
+            "DIGEST",
             "SINCE",
             "WAITING",
             "LATER",
@@ -57,14 +57,14 @@ fn list(Plugins { now, plugins }: &Plugins, wide: bool) -> String {
             "LAST ERROR",
         ])
     } else {
-        Table::new(["NAME", "STATE", "VERSION", "SINCE", "WAITING", "FAILING", "CALLS/S", "P99", "FAILED"])
+        Table::new(["NAME", "STATE", "DIGEST", "SINCE", "WAITING", "FAILING", "CALLS/S", "P99", "FAILED"])
     };
     for plugin in plugins {
         let Plugin { name, state, in_force, queue, calls, last_error, .. } = plugin;
-        let version = in_force.as_ref().map_or("-", |version| short(&version.digest)).to_owned();
+        let digest = in_force.as_ref().map_or("-", |version| short(&version.digest)).to_owned();
         let since = in_force.as_ref().and_then(|version| version.since.as_deref());
         let since = since.map_or("-".to_owned(), |since| age(now, since));
-        let head = [name.clone(), state_text(*state).to_owned(), version, since, queue.waiting.to_string()];
+        let head = [name.clone(), state_text(*state).to_owned(), digest, since, queue.waiting.to_string()];
         let failing = queue.failing.to_string();
         let Calls { total, failed, per_second, p50_seconds, p99_seconds, .. } = calls;
         let (rate, p50, p99) = (format!("{per_second}"), time(*p50_seconds), time(*p99_seconds));

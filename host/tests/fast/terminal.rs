@@ -47,7 +47,7 @@ fn a_terminal_is_shown_the_plugins_and_queues_of_a_host_that_runs() {
         poll("table with the broken plugin", || Some(ask(&["plugins"])).filter(|table| table.contains("file refused")));
     assert_eq!(
         words(&table, "NAME"),
-        ["NAME", "STATE", "VERSION", "SINCE", "WAITING", "FAILING", "CALLS/S", "P99", "FAILED"]
+        ["NAME", "STATE", "DIGEST", "SINCE", "WAITING", "FAILING", "CALLS/S", "P99", "FAILED"]
     );
     let line = words(&table, "probe");
     assert_eq!((line[1], line[2].len(), line[4], line[5], *line.last().unwrap()), ("ready", 12, "0", "1", "1"));

@@ -94,6 +94,8 @@ fn a_reconcile_is_a_span_with_its_call_and_its_actions_in_it() {
     for (name, value) in [("plugin", "probe"), ("k8s.kind", "ReplicaSet"), ("k8s.object.name", "a")] {
         assert_eq!(reconcile.attributes.get(name).map(String::as_str), Some(value), "{reconcile:?}");
     }
+    let call = inner.iter().find(|span| span.name == "call").unwrap();
+    assert_eq!(call.attributes["digest"].len(), 64, "{call:?}");
     let mut names: Vec<_> = inner.iter().map(|span| &*span.name).collect();
     names.sort_unstable();
     assert_eq!(names, ["apply ConfigMap", "call"], "{inner:?}");

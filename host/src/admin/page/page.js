@@ -230,7 +230,7 @@ function rowOf(name) {
     const cell = (label, kind) => el("td", { "data-label": label, class: kind });
     const described = el("div", { class: "dim" });
     const cells = {
-      state: cell("State"), version: cell("Version"), watches: cell("Watches"), queue: cell("Queue", "number"),
+      state: cell("State"), digest: cell("Digest"), watches: cell("Watches"), queue: cell("Queue", "number"),
       rate: cell("Calls/s", "number"), p50: cell("p50", "number"), p99: cell("p99", "number"),
       failed: cell("Failed", "number"), error: cell("Last error"),
     };
@@ -255,7 +255,7 @@ function fillRow({ described, cells }, now, plugin) {
   const title = version?.described_name === plugin.name ? "" : `${version?.described_name} `;
   show(described, version?.described_version ? `${title}${version.described_version}` : "");
   show(cells.state, el("span", {}, ...state(plugin)));
-  show(cells.version, ...(version ? [el("span", {}, el("span", { class: "code", title: version.digest }, short(version.digest)), " ", version.since ? el("span", { class: "dim" }, since(now, version.since)) : "")] : []));
+  show(cells.digest, ...(version ? [el("span", {}, el("span", { class: "code", title: version.digest }, short(version.digest)), " ", version.since ? el("span", { class: "dim" }, since(now, version.since)) : "")] : []));
   const watches = version?.watches ?? [];
   show(cells.watches, ...(watches.length ? [el("span", {}, watches.slice(0, 3).join(", "), watches.length > 3 ? ` and ${watches.length - 3} more` : "")] : []));
   show(cells.queue, version ? el("span", {}, count(queue.waiting), queue.in_call ? ` + ${queue.in_call} in call` : "", queue.delayed ? el("span", { class: "dim" }, ` · ${count(queue.delayed)} later`) : "") : "");
