@@ -37,15 +37,14 @@ where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if !ENDPOINTS.into_iter().any(is_set) || std::env::var("OTEL_SDK_DISABLED").is_ok_and(|text| text == "true") {
+    let is_disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|text| text.eq_ignore_ascii_case("true"));
+    if is_disabled || !ENDPOINTS.into_iter().any(is_set) {
         return Ok(None);
     }
     let exporter =
         SpanExporter::builder().with_http().build().context("cannot export traces (OTEL_EXPORTER_OTLP_*)")?;
     let mut resource = Resource::builder();
-    if !is_set("OTEL_SERVICE_NAME")
-        && !std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|text| text.contains("service.name="))
-    {
+    if !is_set("OTEL_SERVICE_NAME") && !std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|text| names_service(&text)) {
         resource = resource.with_service_name(SERVICE);
     }
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
@@ -57,4 +56,10 @@ where
         .with_target(false)
         .with_filter(filter_fn(|metadata| metadata.target() == spans::TARGET));
     Ok(Some((layer.boxed(), TraceGuard(provider))))
+}
+
+/// Whether there is a name of the service among these attributes, which are `KEY=VALUE,...`.
+fn names_service(attributes: &str) -> bool {
+    let mut keys = attributes.split(',').filter_map(|attribute| Some(attribute.split_once('=')?.0.trim()));
+    keys.any(|key| key == "service.name")
 }

@@ -8,6 +8,7 @@ mod wire;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -68,13 +69,17 @@ impl Collector {
     }
 
     fn run(&self, place: &Workplace, variable: &str, more: &[&str]) -> Host {
+        Host::spawn(self.command(place, variable, more))
+    }
+
+    fn command(&self, place: &Workplace, variable: &str, more: &[&str]) -> Command {
         let mut command = Host::command(&place.plugins);
         command.arg("--manifests").arg(&place.manifests).args(more);
         // The variable for traces alone is the whole address.
         let path = if variable.contains("TRACES") { "/v1/traces" } else { "" };
         command.env(variable, format!("http://127.0.0.1:{}{path}", self.port));
         command.env("OTEL_BSP_SCHEDULE_DELAY", "100");
-        Host::spawn(command)
+        command
     }
 }
 
@@ -117,6 +122,27 @@ fn what_fails_is_an_error_in_its_span() {
     let (reconcile, inner) = collector.trace("reconcile probe");
     assert_eq!(reconcile.error.as_deref(), Some("never"), "{reconcile:?}");
     assert_eq!(inner[0].error.as_deref(), Some("never"), "{inner:?}");
+}
+
+#[test]
+fn the_standard_variables_name_the_service_and_turn_it_off() {
+    let place = Workplace::new();
+    place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "-"));
+    let run = |name: &str, value: &str| {
+        let collector = Collector::start();
+        let mut command = collector.command(&place, "OTEL_EXPORTER_OTLP_ENDPOINT", &["--once"]);
+        command.env(name, value);
+        let finished = Host::spawn(command).finish();
+        assert_eq!(finished.status.code(), Some(0), "{finished}");
+        collector
+    };
+    for (attributes, service) in [("a=b, service.name=shop", "shop"), ("myservice.name=shop", "oarlock")] {
+        let (reconcile, _) = run("OTEL_RESOURCE_ATTRIBUTES", attributes).trace("reconcile probe");
+        assert_eq!(reconcile.service, service, "{attributes}");
+    }
+    // What is left is sent before the host ends.
+    assert!(run("OTEL_SDK_DISABLED", "TRUE").spans.lock().unwrap().is_empty());
 }
 
 #[test]
