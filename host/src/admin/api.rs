@@ -36,9 +36,10 @@ pub(super) async fn queue(State(admin): State<Admin>, Path(name): Path<String>, 
     queues_of(&admin, Some(&name), query.as_deref())
 }
 
-/// What nothing is served at.
+/// Where nothing is served.
 pub(super) async fn nothing() -> Response {
-    let known = "/api/v1/status, /api/v1/plugins, /api/v1/plugins/NAME, /api/v1/plugins/NAME/queue, /api/v1/queue";
+    let known = "/, /livez, /readyz, /metrics, /api/v1/status, /api/v1/plugins, /api/v1/plugins/NAME, \
+                 /api/v1/plugins/NAME/queue, /api/v1/queue";
     problem(StatusCode::NOT_FOUND, format!("there is nothing here; there are {known}"))
 }
 
@@ -61,7 +62,7 @@ fn queues_of(admin: &Admin, name: Option<&str>, query: Option<&str>) -> Response
 
 fn no_plugin(name: &str) -> Response {
     let name = text::shortened(name);
-    problem(StatusCode::NOT_FOUND, format!("there is no plugin {name}; /api/v1/plugins names all"))
+    problem(StatusCode::NOT_FOUND, format!("there is no plugin {name}; `oarlock plugins` and /api/v1/plugins name all"))
 }
 
 fn problem(status: StatusCode, error: String) -> Response {

@@ -36,7 +36,7 @@ impl Admin {
         let listener = TcpListener::bind(addresses).await;
         let listener = listener.with_context(|| format!("cannot listen on {addresses:?} (--admin)"))?;
         let address = listener.local_addr()?;
-        tracing::info!(%address, "serving /livez, /readyz and /metrics, and a status page, on http://{address}");
+        tracing::info!(%address, "serving /livez, /readyz, /metrics, /api/v1 and a status page on http://{address}");
         let router = Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
@@ -50,7 +50,7 @@ impl Admin {
             .route("/api/v1/plugins/{name}", get(api::plugin))
             .route("/api/v1/plugins/{name}/queue", get(api::queue))
             .route("/api/v1/queue", get(api::queues))
-            .route("/api/{*rest}", get(api::nothing))
+            .fallback(api::nothing)
             .with_state(self);
         Ok(serve::serve(listener, router))
     }

@@ -146,22 +146,30 @@ impl Collector {
         })
     }
 
-    /// What is in all queues, or in that of the plugin of this name: the first `limit` of each sort. None: there is no such
-    /// plugin in force.
+    /// What is in all queues, or in that of the plugin of this name: the first `limit` of each sort. A plugin that is not in
+    /// force has an empty one. None: there is no such plugin.
     pub fn queues(&self, name: Option<&str>, limit: usize) -> Option<Queues> {
         let clock = Clock::here();
         let names: Vec<Arc<str>> = match name {
-            Some(name) => vec![self.dispatch.survey_of(name, clock.now).map(|survey| survey.plugin.name.clone())?],
+            Some(name) => vec![self.known(name, clock.now)?],
             None => self.dispatch.survey(clock.now).into_iter().map(|survey| survey.plugin.name.clone()).collect(),
         };
         let in_flight = self.in_flight.all();
         let (mut queues, mut left) = (Vec::new(), MOST);
         for name in names {
-            let Some(listing) = self.dispatch.queue(&name, limit.min(left), clock.now) else { continue };
+            let listing = self.dispatch.queue(&name, limit.min(left), clock.now).unwrap_or_default();
             left -= listing.waiting.len().max(listing.delayed.len()).min(left);
             queues.push(queue(&name, listing, &in_flight, clock));
         }
         Some(Queues { now: clock.now(), queues })
+    }
+
+    /// The name, if something is known of a plugin of that name.
+    fn known(&self, name: &str, now: Instant) -> Option<Arc<str>> {
+        let is_known = self.dispatch.survey_of(name, now).is_some()
+            || self.journals.get(name).is_some()
+            || self.waits.all().iter().any(|(waits, _)| **waits == *name);
+        is_known.then(|| name.into())
     }
 }
 

@@ -174,7 +174,7 @@ pub(super) struct HostArgs {
     #[arg(long, value_name = "BYTES", default_value = "64Mi", value_parser = bytes, help_heading = "Recording")]
     record_size: usize,
 
-    /// Serve /livez, /readyz and /metrics here: `127.0.0.1:8080`, or `:8080` for all addresses.
+    /// Serve a status page, /api/v1, /metrics, /livez and /readyz here: `127.0.0.1:8080`, or `:8080` for all addresses.
     #[arg(long, value_name = "ADDRESS", value_parser = listen_addresses)]
     admin: Option<Listen>,
 

@@ -87,6 +87,9 @@ fn the_api_says_how_it_stands_with_each_plugin() {
     assert_eq!((&delayed["object"]["name"], &delayed["why"]), (&"comes-back".into(), &"requeue".into()));
     assert!((3500.0..=3600.0).contains(&delayed["due_in_seconds"].as_f64().unwrap()), "{delayed}");
 
+    let of_refused = get(&address, "/api/v1/plugins/broken/queue")["queues"].clone();
+    assert_eq!((&of_refused[0]["plugin"], &of_refused[0]["waiting"]), (&"broken".into(), &serde_json::json!([])));
+
     // What is gone is not told of any more.
     std::fs::remove_file(broken).unwrap();
     poll("end of the broken plugin", || (ask(&address, "/api/v1/plugins/broken").0 == 404).then_some(()));
@@ -161,15 +164,19 @@ fn a_wrong_question_to_the_api_is_answered_by_what_is_wrong_with_it() {
     let host = place.run(&ADMIN);
     let address = admin(&host);
     for (path, status, what) in [
-        ("/api/v1/plugins/nobody", 404, "there is no plugin nobody; /api/v1/plugins names all"),
-        ("/api/v1/plugins/%1b[2J", 404, "there is no plugin \\u{1b}[2J; /api/v1/plugins names all"),
-        ("/api/v1/plugins/nobody/queue", 404, "there is no plugin nobody; /api/v1/plugins names all"),
+        ("/api/v1/plugins/nobody", 404, "there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all"),
+        ("/api/v1/plugins/%1b[2J", 404, "there is no plugin \\u{1b}[2J; `oarlock plugins` and /api/v1/plugins name all"),
+        ("/api/v1/plugins/nobody/queue", 404, "there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all"),
         ("/api/v1/queue?limit=1001", 400, "expected nothing but limit=N after `?`, with N at most 1000"),
         ("/api/v1/queue?all", 400, "expected nothing but limit=N after `?`, with N at most 1000"),
     ] {
         assert_eq!(ask(&address, path), (status, serde_json::json!({ "error": what })), "{path}");
     }
-    assert_eq!(ask(&address, "/api/v2/plugins").0, 404);
+    for path in ["/api", "/api/", "/api/v1", "/api/v2/plugins", "/nothing"] {
+        let (status, answer) = ask(&address, path);
+        let error = answer["error"].as_str().unwrap();
+        assert!(status == 404 && error.contains("/livez") && error.contains("/api/v1/plugins"), "{path}: {answer}");
+    }
     host.stop();
 }
 

@@ -70,6 +70,7 @@ fn a_terminal_is_shown_the_plugins_and_queues_of_a_host_that_runs() {
     assert_eq!(line[..4], ["probe", "ReplicaSet", "default/a", "later"]);
     assert!(queue.contains("in 59m") && queue.ends_with("as the plugin or the operator wants it\n"), "{queue}");
     assert_eq!(ask(&["queue", "probe"]).lines().count(), 2);
+    assert_eq!(ask(&["queue", "broken"]), "nothing is in a call, waits or is due later\n");
 
     let json: Value = serde_json::from_str(&ask(&["plugins", "-o", "json"])).unwrap();
     let yaml: Value = serde_saphyr::from_str(&ask(&["plugins", "-o", "yaml"])).unwrap();
@@ -80,7 +81,7 @@ fn a_terminal_is_shown_the_plugins_and_queues_of_a_host_that_runs() {
     let (code, stdout, _) = oarlock(&["plugins", "broken"], &[("OARLOCK_ADMIN", &url)]);
     assert!(code == Some(0) && stdout.contains("State:            file refused\n"), "{stdout}");
     let (code, _, stderr) = oarlock(&[&["plugins", "nobody"][..], &admin].concat(), &[]);
-    assert_eq!((code, &*stderr), (Some(1), "error: there is no plugin nobody; /api/v1/plugins names all\n"));
+    assert_eq!((code, &*stderr), (Some(1), "error: there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all\n"));
     host.stop();
 }
 
