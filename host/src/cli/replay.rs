@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -70,8 +69,7 @@ impl Args {
             }
         }
         told += &counts.to_string();
-        // Who has read enough closes the pipe.
-        let _ = io::stdout().write_all(told.as_bytes());
+        super::say(&told)?;
         let is_well = counts.unread == 0 && (counts.different == 0 || self.update);
         Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

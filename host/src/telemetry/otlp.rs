@@ -44,7 +44,8 @@ where
     let exporter =
         SpanExporter::builder().with_http().build().context("cannot export traces (OTEL_EXPORTER_OTLP_*)")?;
     let mut resource = Resource::builder();
-    if !is_set("OTEL_SERVICE_NAME") && !std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|text| names_service(&text)) {
+    if !is_set("OTEL_SERVICE_NAME") && !std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|text| names_service(&text))
+    {
         resource = resource.with_service_name(SERVICE);
     }
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();

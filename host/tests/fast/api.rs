@@ -165,8 +165,16 @@ fn a_wrong_question_to_the_api_is_answered_by_what_is_wrong_with_it() {
     let address = admin(&host);
     for (path, status, what) in [
         ("/api/v1/plugins/nobody", 404, "there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all"),
-        ("/api/v1/plugins/%1b[2J", 404, "there is no plugin \\u{1b}[2J; `oarlock plugins` and /api/v1/plugins name all"),
-        ("/api/v1/plugins/nobody/queue", 404, "there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all"),
+        (
+            "/api/v1/plugins/%1b[2J",
+            404,
+            "there is no plugin \\u{1b}[2J; `oarlock plugins` and /api/v1/plugins name all",
+        ),
+        (
+            "/api/v1/plugins/nobody/queue",
+            404,
+            "there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all",
+        ),
         ("/api/v1/queue?limit=1001", 400, "expected nothing but limit=N after `?`, with N at most 1000"),
         ("/api/v1/queue?all", 400, "expected nothing but limit=N after `?`, with N at most 1000"),
     ] {

@@ -81,7 +81,10 @@ fn a_terminal_is_shown_the_plugins_and_queues_of_a_host_that_runs() {
     let (code, stdout, _) = oarlock(&["plugins", "broken"], &[("OARLOCK_ADMIN", &url)]);
     assert!(code == Some(0) && stdout.contains("State:            file refused\n"), "{stdout}");
     let (code, _, stderr) = oarlock(&[&["plugins", "nobody"][..], &admin].concat(), &[]);
-    assert_eq!((code, &*stderr), (Some(1), "error: there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all\n"));
+    assert_eq!(
+        (code, &*stderr),
+        (Some(1), "error: there is no plugin nobody; `oarlock plugins` and /api/v1/plugins name all\n")
+    );
     host.stop();
 }
 

@@ -118,7 +118,10 @@ fn the_pure_middle_does_no_io_and_reads_no_clock() {
 
 #[test]
 fn unsafe_code_is_only_where_compiled_code_is_taken_in() {
-    assert_eq!(offenders(|path| path == "plugin/aot.rs", &["unsafe {", "unsafe fn", "unsafe impl", "unsafe_code"]), [""; 0]);
+    assert_eq!(
+        offenders(|path| path == "plugin/aot.rs", &["unsafe {", "unsafe fn", "unsafe impl", "unsafe_code"]),
+        [""; 0]
+    );
 }
 
 #[test]
