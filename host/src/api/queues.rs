@@ -6,6 +6,7 @@ use super::Object;
 
 /// `/api/v1/queue` and `/api/v1/plugins/NAME/queue`: what plugins are called for, and will be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Queues {
     /// When this was told.
     pub now: String,
@@ -15,6 +16,7 @@ pub struct Queues {
 
 /// What a plugin is called for, and will be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Queue {
     /// Its name.
     pub plugin: String,
@@ -32,6 +34,7 @@ pub struct Queue {
 
 /// A call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InCall {
     /// For which object.
     pub object: Object,
@@ -43,6 +46,7 @@ pub struct InCall {
 
 /// An object that can be taken.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Waiting {
     /// Which one.
     pub object: Object,
@@ -64,6 +68,7 @@ pub enum Why {
 
 /// An object that is due later.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Delayed {
     /// Which one.
     pub object: Object,

@@ -1,12 +1,13 @@
 //! The shapes of `/api/v1`, for who serves them and for who reads them. `docs/api.md` has the same for people.
 //!
-//! Times are RFC 3339 in UTC. What is a duration or a size has its unit in its name. Texts that come from elsewhere are as
+//! Names are as those of Kubernetes. Times are RFC 3339 in UTC. What is a duration or a size has its unit in its name. Texts that come from elsewhere are as
 //! the log has them.
 
 use serde::{Deserialize, Serialize};
 
 /// `/api/v1/status`: the host as a whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Of the host.
     pub version: String,
@@ -42,6 +43,7 @@ pub struct Status {
 
 /// Whether all is well.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Health {
     /// It is.
     pub good: bool,
@@ -51,6 +53,7 @@ pub struct Health {
 
 /// Something that was looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Check {
     /// Whether it is well.
     pub good: bool,
@@ -60,6 +63,7 @@ pub struct Check {
 
 /// How a replica stands among others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Election {
     /// For people.
     pub text: String,
@@ -73,6 +77,7 @@ pub struct Election {
 
 /// Calls since the start, and those of the last minute.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Calls {
     /// Since the start.
     pub total: u64,
@@ -90,6 +95,7 @@ pub struct Calls {
 
 /// Something that is watched.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Watch {
     /// What: kind, namespace, selectors.
     pub watch: String,
@@ -121,6 +127,7 @@ pub enum WatchState {
 
 /// Calls, by when they ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct History {
     /// How long a slot is; the last one is not full yet.
     pub slot_seconds: u64,
@@ -130,6 +137,7 @@ pub struct History {
 
 /// Calls of a slot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Slot {
     /// When it began.
     pub start: String,
@@ -145,6 +153,7 @@ pub struct Slot {
 
 /// `/api/v1/plugins`: all plugins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Plugins {
     /// When this was told.
     pub now: String,
@@ -154,6 +163,7 @@ pub struct Plugins {
 
 /// A plugin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Plugin {
     /// The name of its file, without `.wasm`.
     pub name: String,
@@ -199,6 +209,7 @@ pub enum PluginState {
 
 /// A version of a plugin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InForce {
     /// SHA-256 of its file.
     pub digest: String,
@@ -232,6 +243,7 @@ pub struct InForce {
 
 /// How many objects are in a queue.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// That can be taken.
     pub waiting: usize,
@@ -245,6 +257,7 @@ pub struct Counts {
 
 /// Calls that failed in the same way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Error {
     /// The object that they were for.
     pub object: Object,
@@ -260,6 +273,7 @@ pub struct Error {
 
 /// Names an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Object {
     /// Such as `apps/v1`.
     pub api_version: String,
@@ -273,6 +287,7 @@ pub struct Object {
 
 /// What became of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reload {
     /// When.
     pub at: String,
@@ -300,6 +315,7 @@ pub enum ReloadResult {
 
 /// `/api/v1/plugins/NAME`: a plugin, with what has happened lately.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Detail {
     /// When this was told.
     pub now: String,
@@ -316,6 +332,7 @@ pub struct Detail {
 
 /// Any answer but 200.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// What is wrong with the question.
     pub error: String,

@@ -22,12 +22,26 @@ fn ask(address: &str, path: &str) -> (u16, Value) {
 fn get(address: &str, path: &str) -> Value {
     let (status, answer) = ask(address, path);
     assert_eq!(status, 200, "{path}: {answer}");
+    assert_camel_case(&answer);
     answer
+}
+
+/// Names of fields are as those of Kubernetes.
+fn assert_camel_case(answer: &Value) {
+    match answer {
+        Value::Object(fields) => {
+            assert!(fields.keys().all(|name| !name.contains(['_', '-'])), "{answer}");
+            fields.values().for_each(assert_camel_case);
+        }
+        Value::Array(items) => items.iter().for_each(assert_camel_case),
+        _ => {}
+    }
 }
 
 fn plugin(address: &str, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
     poll(&format!("such answer about {name}"), || {
         let (status, plugin) = ask(address, &format!("/api/v1/plugins/{name}"));
+        assert_camel_case(&plugin);
         (status == 200 && is_wanted(&plugin)).then_some(plugin)
     })
 }
@@ -56,21 +70,21 @@ fn the_api_says_how_it_stands_with_each_plugin() {
         problem.starts_with("its file is refused, there is no other version of it; it is loaded again"),
         "{problem}"
     );
-    assert_eq!((&refused["in_force"], &refused["last_reload"]["result"]), (&Value::Null, &"refused".into()));
+    assert_eq!((&refused["inForce"], &refused["lastReload"]["result"]), (&Value::Null, &"refused".into()));
     assert_eq!(
         (&fine["state"], &fine["problem"], &fine["calls"]["failed"]),
         (&"ready".into(), &Value::Null, &0.into())
     );
 
-    let in_force = &probe["in_force"];
-    assert_eq!((&in_force["described_name"], &in_force["kind"]), (&"probe".into(), &"reconciler".into()));
+    let in_force = &probe["inForce"];
+    assert_eq!((&in_force["describedName"], &in_force["kind"]), (&"probe".into(), &"reconciler".into()));
     assert_eq!(in_force["digest"].as_str().unwrap().len(), 64);
     assert_eq!(in_force["watches"], serde_json::json!(["apps/v1 ReplicaSet"]));
     assert_eq!((&probe["calls"]["total"], &probe["calls"]["failed"]), (&3.into(), &1.into()));
-    assert!(probe["calls"]["p99_seconds"].as_f64().unwrap() > 0.0, "{probe}");
-    let error = &probe["last_error"];
+    assert!(probe["calls"]["p99Seconds"].as_f64().unwrap() > 0.0, "{probe}");
+    let error = &probe["lastError"];
     assert_eq!((&error["object"]["name"], &error["reason"]), (&"fails".into(), &"never".into()));
-    assert_eq!(probe["queue"], serde_json::json!({"waiting": 0, "delayed": 1, "in_call": 0, "failing": 1}));
+    assert_eq!(probe["queue"], serde_json::json!({"waiting": 0, "delayed": 1, "inCall": 0, "failing": 1}));
 
     let status = get(&address, "/api/v1/status");
     assert_eq!((&status["plugins"], &status["objects"], &status["calls"]["total"]), (&3.into(), &3.into(), &6.into()));
@@ -85,7 +99,7 @@ fn the_api_says_how_it_stands_with_each_plugin() {
     let queue = get(&address, "/api/v1/plugins/probe/queue");
     let delayed = &queue["queues"][0]["delayed"][0];
     assert_eq!((&delayed["object"]["name"], &delayed["why"]), (&"comes-back".into(), &"requeue".into()));
-    assert!((3500.0..=3600.0).contains(&delayed["due_in_seconds"].as_f64().unwrap()), "{delayed}");
+    assert!((3500.0..=3600.0).contains(&delayed["dueInSeconds"].as_f64().unwrap()), "{delayed}");
 
     let of_refused = get(&address, "/api/v1/plugins/broken/queue")["queues"].clone();
     assert_eq!((&of_refused[0]["plugin"], &of_refused[0]["waiting"]), (&"broken".into(), &serde_json::json!([])));
@@ -111,21 +125,21 @@ fn the_api_tells_what_became_of_each_file_of_a_plugin() {
 
     place.plugin("probe", b"no wasm");
     let refused = plugin(&address, "probe", |plugin| plugin["state"] == "refused");
-    assert_eq!(refused["in_force"], first["in_force"], "it stays in force");
+    assert_eq!(refused["inForce"], first["inForce"], "it stays in force");
     assert!(refused["problem"].as_str().unwrap().contains("stays in force"), "{refused}");
     place.plugin("probe", &plugins::probe(1));
     plugin(&address, "probe", |plugin| plugin["state"] == "ready");
 
     place.plugin("probe", &plugins::probe(2));
-    plugin(&address, "probe", |plugin| plugin["in_force"]["digest"] != first["in_force"]["digest"]);
+    plugin(&address, "probe", |plugin| plugin["inForce"]["digest"] != first["inForce"]["digest"]);
     plugin(&address, "probe", |plugin| plugin["state"] == "ready");
     place.plugin("probe", &plugins::probe(3));
     let back = plugin(&address, "probe", |plugin| plugin["state"] == "rolled-back");
     let results: Vec<_> = back["reloads"].as_array().unwrap().iter().map(|reload| &reload["result"]).collect();
     assert_eq!(results, ["rolled-back", "loaded", "loaded", "refused", "loaded"], "the last one first");
     let [rollback, broke, worked, ..] = &**back["reloads"].as_array().unwrap() else { unreachable!() };
-    assert_eq!((&rollback["digest"], &rollback["rolled_back"]), (&worked["digest"], &broke["digest"]));
-    assert_eq!(rollback["digest"], back["in_force"]["digest"]);
+    assert_eq!((&rollback["digest"], &rollback["rolledBack"]), (&worked["digest"], &broke["digest"]));
+    assert_eq!(rollback["digest"], back["inForce"]["digest"]);
     assert!(rollback["reason"].as_str().unwrap().contains("it trapped"), "{rollback}");
     assert_eq!(back["errors"][0]["count"], 1, "{back}");
     host.stop();
@@ -142,18 +156,18 @@ fn what_waits_and_what_is_in_a_call_is_listed_up_to_a_limit() {
     let queue = poll("call", || {
         let queue = get(&address, "/api/v1/queue?limit=20")["queues"][0].clone();
         let waiting = queue["waiting"].as_array().map_or(0, Vec::len);
-        (queue["in_call"][0]["object"]["name"] == "a-sleeper" && waiting == 20).then_some(queue)
+        (queue["inCall"][0]["object"]["name"] == "a-sleeper" && waiting == 20).then_some(queue)
     });
-    assert_eq!((&queue["plugin"], &queue["waiting_left_out"]), (&"probe".into(), &280.into()));
+    assert_eq!((&queue["plugin"], &queue["waitingLeftOut"]), (&"probe".into(), &280.into()));
     assert_eq!(
         (&queue["waiting"][0]["object"]["name"], &queue["waiting"][0]["why"]),
         (&"b-000".into(), &"backlog".into())
     );
-    assert_eq!(queue["in_call"][0]["step"], "the call");
+    assert_eq!(queue["inCall"][0]["step"], "the call");
     poll("time of the call", || {
         let queue = get(&address, "/api/v1/plugins/probe/queue");
         assert_eq!(queue["queues"][0]["waiting"].as_array().unwrap().len(), 100);
-        queue["queues"][0]["in_call"][0]["for_seconds"].as_f64().filter(|seconds| *seconds > 0.1)
+        queue["queues"][0]["inCall"][0]["forSeconds"].as_f64().filter(|seconds| *seconds > 0.1)
     });
 }
 
@@ -199,7 +213,7 @@ fn what_a_plugin_says_is_told_by_the_api_as_the_log_tells_it() {
     let address = admin(&host);
     host.settled();
     let logged = host.log("<b>no")["message"].as_str().unwrap().to_owned();
-    let told = plugin(&address, "probe", |plugin| plugin["last_error"].is_object())["last_error"]["reason"].clone();
+    let told = plugin(&address, "probe", |plugin| plugin["lastError"].is_object())["lastError"]["reason"].clone();
     assert!(logged.ends_with(&format!(": {}", told.as_str().unwrap())), "{logged}: {told}");
     assert_eq!(told, "<b>no\\u{1b}[2J\\nINFO all is well \\u{202e}");
     host.stop();

@@ -75,7 +75,7 @@ fn a_terminal_is_shown_the_plugins_and_queues_of_a_host_that_runs() {
     let json: Value = serde_json::from_str(&ask(&["plugins", "-o", "json"])).unwrap();
     let yaml: Value = serde_saphyr::from_str(&ask(&["plugins", "-o", "yaml"])).unwrap();
     for answer in [&json, &yaml] {
-        assert_eq!(answer["plugins"][1]["in_force"]["described_name"], "probe");
+        assert_eq!(answer["plugins"][1]["inForce"]["describedName"], "probe");
     }
     let url = format!("http://{address}/");
     let (code, stdout, _) = oarlock(&["plugins", "broken"], &[("OARLOCK_ADMIN", &url)]);

@@ -100,7 +100,7 @@ function state(plugin) {
 
 const WIDTH = 540, HEIGHT = 64, MINUTES = 15;
 
-function charts(now, { slot_seconds: length, slots }) {
+function charts(now, { slotSeconds: length, slots }) {
   const end = Date.parse(now);
   const width = WIDTH * length / (MINUTES * 60);
   const placed = slots.map((slot) => {
@@ -110,7 +110,7 @@ function charts(now, { slot_seconds: length, slots }) {
     return { ...slot, x: WIDTH * (1 - age / (MINUTES * 60)), perSecond: slot.calls / seconds, failedPerSecond: slot.failed / seconds };
   }).filter((slot) => slot.x > -width);
   const most = Math.max(0, ...placed.map((slot) => slot.perSecond));
-  const slowest = Math.max(0, ...placed.map((slot) => slot.p99_seconds));
+  const slowest = Math.max(0, ...placed.map((slot) => slot.p99Seconds));
   const axis = () => el("div", { class: "axis", "aria-hidden": "true" }, el("span", {}, `${MINUTES} min ago`), el("span", {}, "now"));
   const frame = (label, ...children) => svg("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label,
@@ -143,7 +143,7 @@ function charts(now, { slot_seconds: length, slots }) {
       frame(`Calls of the last ${MINUTES} minutes: ${total}, of which ${failed} failed; at most ${rate(most)} a second`, ...bars), axis()),
     el("figure", {},
       el("figcaption", {}, el("span", {}, "Time of a call ", el("span", { class: "key-p50" }, "p50"), " ", el("span", { class: "key-p99" }, "p99")), el("span", {}, `at most ${time(slowest)}`)),
-      frame(`Time of a call in the last ${MINUTES} minutes: p99 at most ${time(slowest)}`, line("p99_seconds", "line-p99"), line("p50_seconds", "line-p50")), axis()),
+      frame(`Time of a call in the last ${MINUTES} minutes: p99 at most ${time(slowest)}`, line("p99Seconds", "line-p99"), line("p50Seconds", "line-p50")), axis()),
   ];
 }
 
@@ -151,7 +151,7 @@ function charts(now, { slot_seconds: length, slots }) {
 
 function showStatus(status) {
   show(by("version"), status.version);
-  show(by("source"), `${status.source}, up ${span(status.uptime_seconds)}`);
+  show(by("source"), `${status.source}, up ${span(status.uptimeSeconds)}`);
   const health = (what, { good, checks }) => {
     const bad = checks.filter((check) => !check.good).map((check) => check.text);
     return el("span", { class: `pill ${good ? "good" : "bad"}`, title: bad.join("\n") || null }, good ? what : `not ${what}`);
@@ -160,9 +160,9 @@ function showStatus(status) {
 
   const figures = [
     ["Plugins", count(status.plugins)], ["Objects", count(status.objects)],
-    ["Waiting", count(status.waiting)], ["In a call", count(status.in_call)],
-    ["Calls/s", rate(status.calls.per_second)], ["Failed/s", rate(status.calls.failed_per_second), status.calls.failed_per_second > 0],
-    ["p50", time(status.calls.p50_seconds)], ["p99", time(status.calls.p99_seconds)],
+    ["Waiting", count(status.waiting)], ["In a call", count(status.inCall)],
+    ["Calls/s", rate(status.calls.perSecond)], ["Failed/s", rate(status.calls.failedPerSecond), status.calls.failedPerSecond > 0],
+    ["p50", time(status.calls.p50Seconds)], ["p99", time(status.calls.p99Seconds)],
   ];
   show(by("figures"), ...figures.map(([name, value, bad]) =>
     el("div", {}, el("dt", {}, name), el("dd", { class: bad ? "bad" : null }, value))));
@@ -251,17 +251,17 @@ function rowOf(name) {
 }
 
 function fillRow({ described, cells }, now, plugin) {
-  const { in_force: version, queue, calls, last_error: error } = plugin;
-  const title = version?.described_name === plugin.name ? "" : `${version?.described_name} `;
-  show(described, version?.described_version ? `${title}${version.described_version}` : "");
+  const { inForce: version, queue, calls, lastError: error } = plugin;
+  const title = version?.describedName === plugin.name ? "" : `${version?.describedName} `;
+  show(described, version?.describedVersion ? `${title}${version.describedVersion}` : "");
   show(cells.state, el("span", {}, ...state(plugin)));
   show(cells.digest, ...(version ? [el("span", {}, el("span", { class: "code", title: version.digest }, short(version.digest)), " ", version.since ? el("span", { class: "dim" }, since(now, version.since)) : "")] : []));
   const watches = version?.watches ?? [];
   show(cells.watches, ...(watches.length ? [el("span", {}, watches.slice(0, 3).join(", "), watches.length > 3 ? ` and ${watches.length - 3} more` : "")] : []));
-  show(cells.queue, version ? el("span", {}, count(queue.waiting), queue.in_call ? ` + ${queue.in_call} in call` : "", queue.delayed ? el("span", { class: "dim" }, ` · ${count(queue.delayed)} later`) : "") : "");
-  show(cells.rate, version ? rate(calls.per_second) : "");
-  show(cells.p50, version ? time(calls.p50_seconds) : "");
-  show(cells.p99, version ? time(calls.p99_seconds) : "");
+  show(cells.queue, version ? el("span", {}, count(queue.waiting), queue.inCall ? ` + ${queue.inCall} in call` : "", queue.delayed ? el("span", { class: "dim" }, ` · ${count(queue.delayed)} later`) : "") : "");
+  show(cells.rate, version ? rate(calls.perSecond) : "");
+  show(cells.p50, version ? time(calls.p50Seconds) : "");
+  show(cells.p99, version ? time(calls.p99Seconds) : "");
   show(cells.failed, version ? el("span", { class: calls.failed ? "bad" : null }, count(calls.failed), el("span", { class: "dim" }, ` of ${count(calls.total)}`)) : "");
   const brief = (text) => text.length > 120 ? `${text.slice(0, 120)}…` : text;
   show(cells.error, ...(error ? [el("span", {}, el("b", {}, named(error.object)), " ", brief(error.reason), " ", el("span", { class: "dim" }, since(now, error.last)))] : []));
@@ -269,7 +269,7 @@ function fillRow({ described, cells }, now, plugin) {
 
 function fillDetail({ content }, detail, queue) {
   if (detail === null) return show(content, el("p", { class: "dim" }, "…"));
-  const { now, in_force: version } = detail;
+  const { now, inForce: version } = detail;
   const facts = [];
   const fact = (name, value) => { if (value !== null && value !== undefined && value !== "") facts.push(el("dt", {}, name), el("dd", {}, value)); };
   fact("Problem", detail.problem && el("span", { class: "reason bad" }, detail.problem));
@@ -282,8 +282,8 @@ function fillDetail({ content }, detail, queue) {
     fact("Reads", version.reads.join(", "));
     fact("Finalizer", version.finalizer);
     fact("Calls at a time", String(version.concurrency));
-    fact("Acts as", version.service_account);
-    fact("Falls back to", version.falls_back_to && el("span", { class: "code" }, short(version.falls_back_to)));
+    fact("Acts as", version.serviceAccount);
+    fact("Falls back to", version.fallsBackTo && el("span", { class: "code" }, short(version.fallsBackTo)));
   }
   const table = (title, heads, lines) => [
     el("h3", {}, title),
@@ -295,11 +295,11 @@ function fillDetail({ content }, detail, queue) {
   const results = { "loaded": pill("good", "loaded"), "refused": pill("bad", "refused"), "rolled-back": pill("bad", "rolled back") };
   const reloads = detail.reloads.map((reload) => [since(now, reload.at), results[reload.result] ?? reload.result, reload.digest ? short(reload.digest) : "–", reload.reason ?? ""]);
   const work = queue === null ? [] : [
-    ...queue.in_call.map((call) => [named(call.object), `${call.step}, for ${time(call.for_seconds)}`, ""]),
+    ...queue.inCall.map((call) => [named(call.object), `${call.step}, for ${time(call.forSeconds)}`, ""]),
     ...queue.waiting.map((next) => [named(next.object), next.why === "changed" ? "waits: it has changed" : "waits: backlog", next.attempt ? `attempt ${next.attempt}` : ""]),
-    ...queue.delayed.map((later) => [named(later.object), `${later.why} in ${span(later.due_in_seconds)}`, later.attempt ? `attempt ${later.attempt}` : ""]),
+    ...queue.delayed.map((later) => [named(later.object), `${later.why} in ${span(later.dueInSeconds)}`, later.attempt ? `attempt ${later.attempt}` : ""]),
   ];
-  const more = queue === null ? 0 : queue.waiting_left_out + queue.delayed_left_out;
+  const more = queue === null ? 0 : queue.waitingLeftOut + queue.delayedLeftOut;
   show(content,
     el("dl", { class: "facts" }, ...facts), el("div", { class: "charts" }, ...charts(now, detail.history)),
     ...table("Last errors", ["When", "Object", "How often", "Why"], errors),
@@ -309,7 +309,7 @@ function fillDetail({ content }, detail, queue) {
 
 function showPlugins({ now, plugins }, details) {
   const words = by("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (plugin) => [plugin.name, (STATES[plugin.state] ?? [])[1], plugin.queue.failing ? "failing" : "", ...(plugin.in_force?.watches ?? [])].join(" ").toLowerCase();
+  const text = (plugin) => [plugin.name, (STATES[plugin.state] ?? [])[1], plugin.queue.failing ? "failing" : "", ...(plugin.inForce?.watches ?? [])].join(" ").toLowerCase();
   const wanted = plugins.filter((plugin) => words.every((word) => text(plugin).includes(word)))
     .sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
   by("plugins-count").textContent = words.length ? `${wanted.length} of ${plugins.length}` : String(plugins.length);
