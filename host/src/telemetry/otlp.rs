@@ -31,8 +31,11 @@ impl Drop for TraceGuard {
     }
 }
 
+/// What takes in spans, whatever it is made of.
+type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
 /// What takes in the spans of traces. None: there is no collector.
-pub(super) fn layer<S>() -> anyhow::Result<Option<(Box<dyn Layer<S> + Send + Sync>, TraceGuard)>>
+pub(super) fn layer<S>() -> anyhow::Result<Option<(BoxedLayer<S>, TraceGuard)>>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
