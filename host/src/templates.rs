@@ -14,6 +14,8 @@ const SDK_README: &str = include_str!("../../plugins/sdk/README.md");
 const SDK_MANIFEST: &str = include_str!("../../plugins/sdk/Cargo.toml");
 /// What the manifest of the SDK takes from its workspace.
 const WORKSPACE: &str = include_str!("../../Cargo.toml");
+/// The versions that this repository is tested with. The first build of a project leaves in its copy what it needs.
+const LOCK: &str = include_str!("../../Cargo.lock");
 const CONTRACT: &str = include_str!("../../wit/oarlock.wit");
 
 /// What a plugin is written in, and as what.
@@ -81,6 +83,9 @@ pub fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
             let text = text(file).replace("{{name}}", name).replace("{{crate}}", &name.replace('-', "_"));
             files.push((path, text));
         }
+    }
+    if matches!(language, Language::Rust | Language::RustCommand) {
+        files.push(("Cargo.lock".into(), LOCK.to_owned()));
     }
     match language {
         Language::Rust => {
@@ -182,6 +187,10 @@ mod tests {
             [("rust/Cargo.toml", edition), ("rust-command/Cargo.toml", edition), ("rust-command/Cargo.toml", json)]
         {
             assert!(template(path).lines().any(|other| other == line), "{path}: {line}");
+        }
+        let rust = WORKSPACE.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+        for page in [template("rust/README.md"), include_str!("../../docs/quick-start.md")] {
+            assert!(page.contains(&format!("Rust {rust} or newer")), "{rust}: {page}");
         }
     }
 }

@@ -23,6 +23,8 @@ fn from_nothing(language: &str, lines: &[&str]) {
     assert!(String::from_utf8_lossy(&made.stdout).contains("cd my-plugin\n  oarlock dev\n"), "{made:?}");
 
     let project = folder.path().join("my-plugin");
+    let is_rust = language.starts_with("rust");
+    assert_eq!(project.join("Cargo.lock").exists(), is_rust);
     let readme = fs::read_to_string(project.join("README.md")).unwrap();
     let blocks = readme.split("\n```sh\n").skip(1).map(|block| block.split_once("\n```").unwrap().0);
     let script = blocks.collect::<Vec<_>>().join("\n");
@@ -45,6 +47,20 @@ fn from_nothing(language: &str, lines: &[&str]) {
     assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
     for line in lines {
         assert_eq!(stdout.lines().filter(|other| other == line).count(), 2, "`{line}` in\n{stdout}\n{stderr}");
+    }
+    if is_rust {
+        is_locked_as_here(&project);
+    }
+}
+
+/// Whether all that a project was built with is of the version that this repository has, and nothing else is locked.
+fn is_locked_as_here(project: &Path) {
+    let [here, there] = [Path::new(ROOT), project].map(|folder| fs::read_to_string(folder.join("Cargo.lock")).unwrap());
+    let of_registry: Vec<_> = there.split("\n\n").filter(|package| package.contains("\nchecksum = ")).collect();
+    assert!((5..100).contains(&of_registry.len()), "{there}");
+    for package in of_registry {
+        let version = package.split("\ndependencies = ").next().unwrap().trim_end();
+        assert!(here.contains(version), "{version}");
     }
 }
 
