@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::support::host::{Host, Workplace};
 
-/// All commands that print something and end.
+/// Commands that print something and end, without a host.
 fn commands(place: &Workplace) -> Vec<Command> {
     place.example("website");
     let website = "{apiVersion: example.com/v1, kind: Website, metadata: {name: a}, spec: {image: web, replicas: 1}}";

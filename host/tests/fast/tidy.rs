@@ -117,6 +117,11 @@ fn the_pure_middle_does_no_io_and_reads_no_clock() {
 }
 
 #[test]
+fn nothing_is_printed_by_what_panics_where_nobody_reads() {
+    assert_eq!(offenders(|_| false, &[" print!(", " println!("]), [""; 0]);
+}
+
+#[test]
 fn unsafe_code_is_only_where_compiled_code_is_taken_in() {
     assert_eq!(
         offenders(|path| path == "plugin/aot.rs", &["unsafe {", "unsafe fn", "unsafe impl", "unsafe_code"]),
