@@ -1,7 +1,7 @@
 //! The shapes of `/api/v1`, for who serves them and for who reads them. `docs/api.md` has the same for people.
 //!
-//! Names are as those of Kubernetes. Times are RFC 3339 in UTC. What is a duration or a size has its unit in its name. Texts that come from elsewhere are as
-//! the log has them.
+//! Names are as those of Kubernetes. Times are RFC 3339 in UTC. What is a duration or a size has its unit in its name.
+//! Texts that come from elsewhere are as the log has them.
 
 use serde::{Deserialize, Serialize};
 
