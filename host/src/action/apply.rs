@@ -1,7 +1,7 @@
 //! Does what a plugin asked for, step by step, or shows what would come of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
@@ -20,6 +20,7 @@ use crate::metrics::{ActionResult, Metrics};
 use crate::object::{Gvk, Kind, Object, ObjectRef};
 use crate::output::Output;
 use crate::plugin::Plugin;
+use crate::quota::{EventQuota, Publish};
 use crate::shards::Shards;
 use crate::source::Source;
 use crate::source::manifests::Edited;
@@ -39,6 +40,8 @@ pub struct Applier {
     output: Output,
     metrics: Arc<Metrics>,
     events: Events,
+    /// Of which plugins failures are told on the objects: a worker waits for each Event.
+    failures: Mutex<EventQuota<Arc<str>>>,
     /// Which objects are this replica's: nothing is changed on behalf of others.
     shards: Arc<Shards>,
     dry_run: bool,
@@ -81,7 +84,7 @@ impl Applier {
         dry_run: bool,
     ) -> Self {
         let events = Events::new(source.clone());
-        Self { source, dispatch, output, metrics, events, shards, dry_run }
+        Self { source, dispatch, output, metrics, events, failures: Mutex::default(), shards, dry_run }
     }
 
     /// The kinds that a draft is about, as they are served.
@@ -263,6 +266,15 @@ impl Applier {
         behalf.pulse.begin(behalf.target, "an Event", STEP_TIME, Instant::now());
         // If there is no answer, it is done without.
         let _ = tokio::time::timeout(STEP_TIME, self.publish(behalf, None, &note)).await;
+    }
+
+    /// The same of a failure. A plugin that fails for many objects is told of on some of them: its worker waits for each.
+    pub async fn warn_of_failure(&self, behalf: Behalf<'_>, note: String) {
+        let plugin = Arc::clone(&behalf.plugin.name);
+        let publish = self.failures.lock().unwrap_or_else(PoisonError::into_inner).publish(plugin, Instant::now());
+        if publish == Publish::Yes {
+            self.warn(behalf, "ReconcileFailed", note).await;
+        }
     }
 }
 

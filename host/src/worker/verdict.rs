@@ -25,7 +25,7 @@ impl Workshop {
             self.metrics.denial(&plugin.name, denied.verb.as_str());
             self.applier.warn(behalf(plugin, work), "Denied", reason.to_owned()).await;
         } else if work.object.is_some() && is_told(failed, *attempt, ended) {
-            self.applier.warn(behalf(plugin, work), "ReconcileFailed", reason.to_owned()).await;
+            self.applier.warn_of_failure(behalf(plugin, work), reason.to_owned()).await;
         }
     }
 
