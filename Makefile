@@ -94,7 +94,7 @@ test: plugins test-guests deploy-tools promtool browser ## Test everything, agai
 .PHONY: test-fast
 test-fast: plugins test-guests deploy-tools promtool ## Test what needs no control plane
 	@cargo test --workspace --exclude oarlock
-	@cargo test -p oarlock --lib --bins --test fast --test fuzz --test latency
+	@cargo test -p oarlock --lib --bins --test author --test fast --test fuzz --test latency
 
 .PHONY: screenshots
 screenshots: plugins test-guests browser ## Take the pictures of the status page in docs/images anew; 5 minutes
