@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 use serde_saphyr::{Error, Location, MergeKeyPolicy, MessageFormatter as _, Spanned, UserMessageFormatter};
@@ -128,6 +129,12 @@ pub fn of_objects() -> serde_saphyr::Options {
         budget: serde_saphyr::budget! { max_nodes: 50_000_000, max_events: 200_000_000, max_total_scalar_bytes: 1 << 30 },
         with_snippet: false
     }
+}
+
+/// A value as YAML. One that is none becomes a comment that says why.
+pub fn text(value: &impl Serialize) -> String {
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
 /// The error of a word where only these are understood.

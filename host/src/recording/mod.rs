@@ -17,7 +17,7 @@ use crate::yaml;
 
 pub use reads::{Recorded, RecordingReader};
 pub use recorder::{Recorder, RecorderOptions, Tape, Which};
-pub use result::{CallResult, Change, Ending, Manifest, Reference, Wish};
+pub use result::{CallResult, Change, Ending, Manifest, Reference, Wish, lines};
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
@@ -111,8 +111,7 @@ impl Recording {
 
     /// Its file, as YAML.
     pub fn text(&self) -> String {
-        let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
-        serde_saphyr::to_string_with_options(self, options).unwrap_or_else(|error| format!("# {error}\n"))
+        yaml::text(self)
     }
 
     /// The object that the plugin was called for. None: it was gone, or what was recorded is no object.

@@ -44,9 +44,10 @@ impl RecordingReader {
         (kept.bytes <= MAX_BYTES).then(|| kept.answers.iter().map(Answer::read).collect())
     }
 
-    /// How many bytes of objects were read until now.
+    /// How many bytes of objects are kept: none, if it was too much.
     pub(super) fn bytes(&self) -> usize {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.bytes <= MAX_BYTES { kept.bytes } else { 0 }
     }
 
     fn keep(&self, answer: impl FnOnce() -> Answer, bytes: usize) {
@@ -54,6 +55,8 @@ impl RecordingReader {
         kept.bytes += bytes;
         if kept.bytes <= MAX_BYTES {
             kept.answers.push(answer());
+        } else {
+            kept.answers = Vec::new();
         }
     }
 }

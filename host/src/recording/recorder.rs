@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 
 use super::reads::RecordingReader;
-use super::result::{CallResult, Ending, Manifest};
+use super::result::{CallResult, Ending, Manifest, lines};
 use super::{FORMAT, Recording, SUFFIX};
 use crate::digest::Digest;
 use crate::object::{Object, ObjectRef};
@@ -183,18 +183,7 @@ impl Tape {
 
     /// The call written out. None: it has read too much.
     fn recording(&self) -> Option<Recording> {
-        let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect();
-        let mut result = CallResult {
-            call: self.target.to_string(),
-            gone: self.object.is_none(),
-            printed: lines(&self.stdout),
-            ..CallResult::default()
-        };
-        match &self.answer {
-            Some(Ok(outcome)) => result.answered(outcome),
-            Some(Err((ending, reason))) => (result.result, result.reason) = (*ending, Some(reason.clone())),
-            None => {}
-        }
+        let answer = self.answer.as_ref()?.as_ref().map_err(Clone::clone);
         let settings = self.plugin.grant.settings.as_deref();
         let mut recording = Recording {
             recording: FORMAT,
@@ -208,7 +197,7 @@ impl Tape {
             settings: settings.and_then(|text| serde_json::from_str(text).ok()),
             object: self.object.as_ref().map(|object| Manifest::of(&object.json)),
             reads: self.reads.reads()?,
-            result,
+            result: CallResult::of(&self.target, self.object.is_none(), &self.stdout, answer),
             stderr: lines(&self.stderr),
         };
         recording.leave_out_secrets();

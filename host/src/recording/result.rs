@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::diff::InOrder;
-use crate::object::{Gvk, Object, RawObject};
+use crate::object::{self, Gvk, Object, RawObject};
 use crate::plugin::{Action, CallError, ObjectRef, Outcome, Patch};
 
 /// What a call came to, the same each time. What is empty is left out.
@@ -172,6 +172,21 @@ pub struct Reference {
 }
 
 impl CallResult {
+    /// Of a call for that object that printed this and answered so, before anything of it was done.
+    pub fn of(
+        target: &object::ObjectRef,
+        gone: bool,
+        stdout: &[u8],
+        answer: Result<&Outcome, (Ending, String)>,
+    ) -> Self {
+        let mut called = Self { call: target.to_string(), gone, printed: lines(stdout), ..Self::default() };
+        match answer {
+            Ok(outcome) => called.answered(outcome),
+            Err((ending, reason)) => (called.result, called.reason) = (ending, Some(reason)),
+        }
+        called
+    }
+
     /// Takes in what a plugin answered.
     pub fn answered(&mut self, outcome: &Outcome) {
         self.requeue_after =
@@ -237,6 +252,11 @@ impl Reference {
         let ObjectRef { api_version, kind, namespace, name } = target.clone();
         Self { api_version, kind, namespace, name }
     }
+}
+
+/// What a plugin wrote, line by line.
+pub fn lines(text: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]

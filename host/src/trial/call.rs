@@ -16,7 +16,7 @@ use crate::action::plan::{Draft, Invalid, Step};
 use crate::diff::{self, FieldChange};
 use crate::object::{Object, ObjectRef};
 use crate::plugin::{Answer, Caller, Outcome, Plugin, Reader, ReconcileId, Request};
-use crate::recording::{CallResult, Change, Ending};
+use crate::recording::{CallResult, Change, Ending, lines};
 use crate::source::manifests::{Edited, Manifests};
 
 /// Calls a plugin on the objects that are given.
@@ -211,9 +211,4 @@ fn change(Edited { target, before, after }: &Edited) -> Option<Change> {
             (!fields.is_empty()).then_some(Change::Changed { object, fields })
         }
     }
-}
-
-/// What a plugin printed, line by line.
-pub(super) fn lines(text: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
 }

@@ -10,11 +10,7 @@ const CONTEXT_LINES: usize = 3;
 
 /// What calls came to, as YAML: a document each.
 pub fn to_yaml(results: &[&CallResult]) -> String {
-    let text = |result: &&CallResult| {
-        let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
-        serde_saphyr::to_string_with_options(result, options).unwrap_or_else(|error| format!("# {error}\n"))
-    };
-    results.iter().map(text).collect::<Vec<_>>().join("---\n")
+    results.iter().map(yaml::text).collect::<Vec<_>>().join("---\n")
 }
 
 /// The difference between what the text of a file expects and what calls came to, as a unified diff of YAML. None: there is

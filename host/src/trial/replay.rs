@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::call::lines;
 use crate::object::ObjectRef;
-use crate::plugin::{Caller, Plugin, Reader, ReconcileId, Request};
+use crate::plugin::{CallError, Caller, Plugin, Reader, ReconcileId, Request};
 use crate::recording::{CallResult, Ending, Recorded, Recording};
 
 /// Has the plugin answer once more what it was asked then, with what it read then. What it answers is not done.
@@ -23,18 +22,8 @@ pub async fn replay(plugin: &Arc<Plugin>, recording: &Recording) -> Result<CallR
         reader: &reader,
     };
     let answer = Caller::default().reconcile(plugin, request, plugin.limits.writing).await;
-    let mut result = CallResult {
-        call: target.to_string(),
-        gone: object.is_none(),
-        printed: lines(&answer.stdout),
-        ..CallResult::default()
-    };
-    match answer.result {
-        Ok(outcome) => result.answered(&outcome),
-        Err(error) => {
-            (result.result, result.reason) = (Ending::of(&error, plugin.is_command()), Some(error.to_string()));
-        }
-    }
+    let ended = |error: &CallError| (Ending::of(error, plugin.is_command()), error.to_string());
+    let mut result = CallResult::of(&target, object.is_none(), &answer.stdout, answer.result.as_ref().map_err(ended));
     // As it was done with what was recorded.
     result.leave_out_secrets();
     Ok(result)
