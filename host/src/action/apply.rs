@@ -200,7 +200,8 @@ impl Applier {
                 let Some(edit) = in_memory::edit(step, &behalf.plugin.name, force) else { return Ok(()) };
                 let mut written = Vec::new();
                 for Edited { target, before, after } in manifests.edit(about, edit, dry_run)? {
-                    self.show(behalf, &target, before.as_deref(), after.as_ref().map(|object| &*object.json)).await;
+                    let text = after.as_ref().map(|object| object.json.text());
+                    self.show(behalf, &target, before.as_deref(), text.as_deref()).await;
                     written.extend(in_memory::written(&target, before.as_deref(), after));
                 }
                 if dry_run {
@@ -311,7 +312,7 @@ fn change(about: &ObjectRef, before: &Peek, written: &Written) -> Option<String>
         (Peek::Object(_), Written::Gone(..)) => Some(format!("{about}: deleted")),
         (Peek::Object(before), Written::Object(after)) if before.is_same_version(after) => None,
         (Peek::Object(before), Written::Object(after)) => {
-            let fields = diff::changed_fields(&before.json, &after.json);
+            let fields = diff::changed_fields(&before.json.text(), &after.json.text());
             let fields: Vec<_> = fields.iter().take(5).map(ToString::to_string).collect();
             (!fields.is_empty()).then(|| format!("{about}: {}", fields.join(", ")))
         }

@@ -54,6 +54,9 @@ impl Cluster {
         step: &Step,
     ) -> Result<Option<(Gvk, Written)>, Trouble> {
         let api = self.api(author, kind, &about.key)?;
+        if !author.dry_run {
+            self.changed.note(&kind.gvk);
+        }
         let name = about.key.name();
         let object = match step {
             Step::Apply { body, part, .. } => {
@@ -104,11 +107,11 @@ impl Cluster {
         let before = before.and_then(|raw| raw.into_object(&kind.gvk));
         let after = self.carry_out(author, kind, about, step).await?;
         let after = match after {
-            Some((_, Written::Object(object))) => Some(object.json.to_string()),
+            Some((_, Written::Object(object))) => Some(object.json.text().into_owned()),
             Some((_, Written::Gone(..))) => None,
-            None => before.as_ref().map(|object| object.json.to_string()),
+            None => before.as_ref().map(|object| object.json.text().into_owned()),
         };
-        Ok((before.map(|object| object.json.to_string()), after))
+        Ok((before.map(|object| object.json.text().into_owned()), after))
     }
 
     /// An object as it is now.

@@ -65,6 +65,8 @@ pub struct Cluster {
     impersonating: Mutex<HashMap<ServiceAccount, Client>>,
     /// What it is known to serve.
     kinds: Mutex<HashMap<Gvk, Kind>>,
+    /// What the host has changed objects of.
+    pub changed: ChangedKinds,
 }
 
 impl Cluster {
@@ -75,10 +77,11 @@ impl Cluster {
         let config = find(&options).await?;
         let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
         let is_around = kube::Config::incluster().is_ok_and(|around| around.cluster_url == config.cluster_url);
-        let (timeout, impersonating, kinds) = (options.timeout, Mutex::default(), Mutex::default());
+        let (timeout, impersonating) = (options.timeout, Mutex::default());
+        let (kinds, changed) = (Mutex::default(), ChangedKinds::default());
         let origin = Origin::new(options, config, requests).with_context(|| format!("cluster at {url}"))?;
         let client = origin.client(None, &namespace)?;
-        Ok(Self { origin, client, namespace, is_around, url, timeout, impersonating, kinds })
+        Ok(Self { origin, client, namespace, is_around, url, timeout, impersonating, kinds, changed })
     }
 
     /// The namespace of the host's pod or, elsewhere, of the kubeconfig's context.
@@ -132,6 +135,25 @@ impl Cluster {
             None => known.remove(gvk),
         };
         Ok(kind)
+    }
+}
+
+/// The kinds that the host has changed an object of since its start, or is about to.
+#[derive(Debug, Default)]
+pub struct ChangedKinds(Mutex<Vec<Gvk>>);
+
+impl ChangedKinds {
+    /// Notes that one is about to be changed.
+    pub fn note(&self, gvk: &Gvk) {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kinds.iter().any(|known| known.is_same_kind(gvk)) {
+            kinds.push(gvk.clone());
+        }
+    }
+
+    /// Whether that is one of them.
+    pub fn has(&self, gvk: &Gvk) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|known| known.is_same_kind(gvk))
     }
 }
 

@@ -82,7 +82,7 @@ impl Instance {
                 let (gvk, key) = (&request.target.gvk, &request.target.key);
                 let namespace = key.namespace().unwrap_or_default();
                 let arguments = [&*plugin.name, call, gvk.api_version(), gvk.kind(), namespace, key.name()];
-                plugin.sandbox(&arguments, request.object.map_or("", |object| &object.json))
+                plugin.sandbox(&arguments, &request.json().unwrap_or_default())
             }
         };
         Self { plugin: Arc::clone(plugin), sandbox, reconciler: None }
@@ -98,7 +98,9 @@ impl Instance {
                     Some(reconciler) => reconciler,
                     None => start(&mut self.sandbox, pre, self.plugin.grant.settings.as_deref()).await?.0,
                 };
-                let call = async |store: &mut _| reconciler.call_reconcile(store, request.into()).await;
+                let json = request.json();
+                let told = request.told(json.as_deref());
+                let call = async |store: &mut _| reconciler.call_reconcile(store, told).await;
                 let answer = self.sandbox.run(call).await?;
                 self.reconciler = Some(reconciler);
                 answer.map_err(Into::into)

@@ -1,5 +1,6 @@
 //! What a guest is told in a call.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,18 +33,25 @@ impl fmt::Display for ReconcileId {
     }
 }
 
-impl<'a> From<Request<'a>> for types::Request<'a> {
-    fn from(request: Request<'a>) -> Self {
-        Self {
+impl<'a> Request<'a> {
+    /// The text of the object.
+    pub(super) fn json(&self) -> Option<Cow<'a, str>> {
+        self.object.map(|object| object.json.text())
+    }
+
+    /// What the guest is told, with the text of the object.
+    pub(super) fn told(&self, json: Option<&'a str>) -> types::Request<'a> {
+        let ObjectRef { gvk, key } = self.target;
+        types::Request {
             target: ObjectRefParam {
-                api_version: request.target.gvk.api_version(),
-                kind: request.target.gvk.kind(),
-                namespace: request.target.key.namespace(),
-                name: request.target.key.name(),
+                api_version: gvk.api_version(),
+                kind: gvk.kind(),
+                namespace: key.namespace(),
+                name: key.name(),
             },
-            object: request.object.map(|object| &*object.json),
-            attempt: request.attempt,
-            deleting: request.object.is_some_and(|object| object.deleting),
+            object: json,
+            attempt: self.attempt,
+            deleting: self.object.is_some_and(|object| object.deleting),
         }
     }
 }

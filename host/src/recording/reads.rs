@@ -63,7 +63,7 @@ impl RecordingReader {
 
 impl Answer {
     fn read(&self) -> Read {
-        let manifest = |object: &Arc<Object>| Manifest::of(&object.json);
+        let manifest = |object: &Arc<Object>| Manifest::of(&object.json.text());
         match self {
             Self::Get(target, answer) => Read {
                 get: Some(target.into()),

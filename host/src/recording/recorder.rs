@@ -195,7 +195,7 @@ impl Tape {
             target: (&self.target).into(),
             attempt: self.attempt,
             settings: settings.and_then(|text| serde_json::from_str(text).ok()),
-            object: self.object.as_ref().map(|object| Manifest::of(&object.json)),
+            object: self.object.as_ref().map(|object| Manifest::of(&object.json.text())),
             reads: self.reads.reads()?,
             result: CallResult::of(&self.target, self.object.is_none(), &self.stdout, answer),
             stderr: lines(&self.stderr),

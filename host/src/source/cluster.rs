@@ -1,12 +1,13 @@
 //! Objects from a cluster: what is served is waited for, and what fails is tried again.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::DefaultBackoff;
 
-use super::watcher::{Broken, Watcher};
+use super::watcher::{Broken, ListFrom, Watcher};
 use super::{Span, Update};
 use crate::cluster::{Cluster, explain, rest};
 use crate::health::Heard;
@@ -36,6 +37,7 @@ impl Cluster {
         let (gvk, url) = (&selection.gvk, &self.url);
         let (mut backoff, mut named_only) = (DefaultBackoff::default(), DefaultBackoff::default());
         let (mut waiting, mut served) = (false, false);
+        let mut from = ListFrom::Memory;
         let left_out = || tracing::warn!("{url} does not serve {gvk}: it is left out");
         loop {
             heard.note(Instant::now());
@@ -47,7 +49,8 @@ impl Cluster {
                         tracing::info!("{url} serves {gvk} now");
                     }
                     deliver(Update::Found(kind.clone()));
-                    match self.follow((&kind, selection), span, heard, &mut deliver).await {
+                    let from = mem::replace(&mut from, ListFrom::Etcd);
+                    match self.follow((&kind, selection), from, span, heard, &mut deliver).await {
                         Ended::Told => return,
                         Ended::NotServed(_) if span == Span::Once => {
                             deliver(Update::NotServed);
@@ -100,12 +103,13 @@ impl Cluster {
     async fn follow(
         &self,
         (kind, selection): (&Kind, &Selection),
+        from: ListFrom,
         span: Span,
         heard: &Heard,
         deliver: &mut impl FnMut(Update),
     ) -> Ended {
         let url = &self.url;
-        let mut watcher = Watcher::new(self, kind, selection, heard);
+        let mut watcher = Watcher::new(self, (kind, selection), from, heard);
         let mut backoff = DefaultBackoff::default();
         loop {
             let Err(broken) = watcher.run(span, &mut |event| deliver(Update::Event(event))).await else {

@@ -1,4 +1,4 @@
-//! The selected objects of one kind, by a list in pages and a watch from where that began.
+//! The selected objects of one kind, by a list and a watch from where that began.
 //!
 //! kube's watcher resumes a watch at once whenever it ends, and keeps its place whatever was said in between. This one
 //! begins with a new list wherever it cannot be told that nothing was missed: what has not changed is not told again.
@@ -8,22 +8,25 @@ use std::mem;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
-use kube::api::{ListParams, WatchParams};
-use kube::core::{Status, WatchEvent};
-use kube::{Api, ResourceExt as _};
+use futures::io::AsyncBufReadExt as _;
+use futures::{StreamExt as _, TryFutureExt as _};
+use kube::api::{ListParams, VersionMatch, WatchParams};
+use kube::core::{Request, Status, WatchEvent};
+use kube::{Api, Client, ResourceExt as _};
 
 use super::Span;
+use super::list::{ListBody, ListMeta, Malformed};
 use crate::cache::Event;
-use crate::cluster::Cluster;
+use crate::cluster::{ChangedKinds, Cluster};
 use crate::health::Heard;
-use crate::object::{Kind, Object, RawObject, is_surely_older};
+use crate::object::{Kind, Nameless, Object, RawObject, is_surely_older};
 use crate::selector::Selection;
 
 /// How many objects a page of a list has at most; client-go's number.
 const PAGE: u32 = 500;
 
-/// How long a page is waited for. Then a smaller one is asked for: `/livez` gives up what nothing is heard of for longer.
+/// How long a list or a page of it is waited for. Then a smaller one is asked for: `/livez` gives up what nothing is heard
+/// of for longer.
 const PAGE_TIME: Duration = Duration::from_mins(2);
 
 /// How much longer than it was asked for a watch may be silent. Then its connection is taken for dead.
@@ -44,6 +47,8 @@ const MAX_NAMELESS: usize = 100;
 pub(super) enum Broken {
     #[error(transparent)]
     Failed(#[from] kube::Error),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
     /// In the middle of a watch.
     #[error("the API server has ended the watch: {}", .0.message)]
     Told(Box<Status>),
@@ -67,9 +72,20 @@ impl Broken {
     }
 }
 
+/// What the API server reads a list from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListFrom {
+    /// From what it keeps in its memory. It may be behind what has been written elsewhere by a moment, as every client of
+    /// client-go's takes for its first list; the watch makes good for it.
+    Memory,
+    /// As things are when it is asked for. Whatever was known before stays known.
+    Etcd,
+}
+
 /// Follows the selected objects of one kind.
 pub(super) struct Watcher<'a> {
     api: Api<RawObject>,
+    client: Client,
     kind: &'a Kind,
     url: &'a str,
     labels: Option<String>,
@@ -78,6 +94,9 @@ pub(super) struct Watcher<'a> {
     heard: &'a Heard,
     /// How long a watch goes on.
     timeout: Duration,
+    /// Where the next list is read from, but for a kind that the host has changed objects of.
+    from: ListFrom,
+    changed: &'a ChangedKinds,
     /// How many objects the next page of a list has at most.
     page: u32,
     /// How long a page is waited for.
@@ -95,19 +114,27 @@ pub(super) struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(cluster: &'a Cluster, kind: &'a Kind, selection: &Selection, heard: &'a Heard) -> Self {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        (kind, selection): (&'a Kind, &Selection),
+        from: ListFrom,
+        heard: &'a Heard,
+    ) -> Self {
         let api = match &selection.namespace {
             Some(namespace) if kind.namespaced => Api::namespaced_with(cluster.client(), namespace, kind),
             _ => Api::all_with(cluster.client(), kind),
         };
         Self {
             api,
+            client: cluster.client(),
             kind,
             url: &cluster.url,
             labels: (!selection.labels.selects_all()).then(|| selection.labels.as_str().to_owned()),
             fields: (!selection.fields.selects_all()).then(|| selection.fields.to_string()),
             heard,
             timeout: cluster.timeout,
+            from,
+            changed: &cluster.changed,
             page: PAGE,
             page_time: PAGE_TIME,
             position: None,
@@ -146,7 +173,7 @@ impl<'a> Watcher<'a> {
                 self.position = None;
             }
             if self.position.is_none() {
-                self.position = Some(self.list(tell).await?);
+                self.position = Some(self.list(span, tell).await?);
             }
             if span == Span::Once {
                 return Ok(());
@@ -156,41 +183,96 @@ impl<'a> Watcher<'a> {
     }
 
     /// Tells of everything there is, and returns the resource version to watch from.
-    ///
-    /// The list is read as things are when it is asked for, not from the API server's cache, so that one that begins
-    /// after a write has what was written. A list whose token has expired may go on with a newer version; the watch is
-    /// from the first one, and so tells of what has changed on the pages before.
-    async fn list(&mut self, tell: &mut impl FnMut(Event)) -> Result<String, Broken> {
+    async fn list(&mut self, span: Span, tell: &mut impl FnMut(Event)) -> Result<String, Broken> {
         tell(Event::Init);
+        let from = mem::replace(&mut self.from, ListFrom::Etcd);
+        // What the host has changed until now is not to be seen as it was before. And without a watch after it, nothing
+        // would make good what the API server has not heard of yet.
+        let may_be_kept = from == ListFrom::Memory && span == Span::Forever && !self.changed.has(&self.kind.gvk);
+        let kept = if may_be_kept { self.list_kept(tell).await? } else { None };
+        let version = self.list_pages(kept, tell).await?;
+        tell(Event::InitDone);
+        Ok(version)
+    }
+
+    /// Tells of everything that the API server keeps in its memory, which takes it half the time of reading it from etcd.
+    /// One that keeps nothing may answer with the first page. None: it does not come in time.
+    async fn list_kept(&mut self, tell: &mut impl FnMut(Event)) -> Result<Option<ListMeta>, Broken> {
+        let params = ListParams {
+            resource_version: Some("0".to_owned()),
+            version_match: Some(VersionMatch::NotOlderThan),
+            ..self.list_params()
+        };
+        self.heard.note(Instant::now());
+        let Ok(list) = tokio::time::timeout(self.page_time, self.read_list(&params, tell)).await else {
+            let (kind, time) = (self.kind, humantime::format_duration(self.page_time));
+            tracing::warn!("{} did not send all {kind} within {time}: asking for {}", self.url, self.page);
+            return Ok(None);
+        };
+        list.map(Some)
+    }
+
+    /// Tells of everything there is, page by page, the first one left out if it has come. Without one, all is as things are
+    /// when it is asked for: a list that begins after a write has what was written. One whose token has expired may go on
+    /// with a newer version; the watch is from the first one, and so tells of what has changed on the pages before.
+    async fn list_pages(
+        &mut self,
+        mut first: Option<ListMeta>,
+        tell: &mut impl FnMut(Event),
+    ) -> Result<String, Broken> {
         let mut params = self.list_params();
         let mut version = None;
         loop {
-            let asked = Instant::now();
-            self.heard.note(asked);
-            params.limit = Some(self.page);
-            let Ok(page) = tokio::time::timeout(self.page_time, self.api.list(&params)).await else {
-                let (kind, size, time) = (self.kind, self.page, humantime::format_duration(self.page_time));
-                self.page = (size / 2).max(1);
-                tracing::warn!("{} did not send {size} {kind} within {time}: asking for {}", self.url, self.page);
-                continue;
+            let page = match first.take() {
+                Some(first) => first,
+                None => self.page(&mut params, tell).await?,
             };
-            let page = page?;
-            if asked.elapsed() * 4 < self.page_time {
-                self.page = (self.page * 2).min(PAGE);
-            }
-            version = version.or(page.metadata.resource_version.filter(|version| !version.is_empty()));
-            for raw in page.items {
-                self.object(raw).into_iter().for_each(|object| tell(Event::InitApply(object)));
-            }
-            let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else { break };
+            version = version.or(page.version());
+            let Some(token) = page.token() else { return version.ok_or(Broken::NoVersion) };
             if params.continue_token.as_ref() == Some(&token) {
                 return Err(Broken::EndlessList);
             }
             params.continue_token = Some(token);
         }
-        let version = version.ok_or(Broken::NoVersion)?;
-        tell(Event::InitDone);
-        Ok(version)
+    }
+
+    /// Tells of the objects of the next page, a smaller one if it does not come in time.
+    async fn page(&mut self, params: &mut ListParams, tell: &mut impl FnMut(Event)) -> Result<ListMeta, Broken> {
+        loop {
+            let asked = Instant::now();
+            self.heard.note(asked);
+            params.limit = Some(self.page);
+            let Ok(page) = tokio::time::timeout(self.page_time, self.read_list(params, tell)).await else {
+                let (kind, size, time) = (self.kind, self.page, humantime::format_duration(self.page_time));
+                self.page = (size / 2).max(1);
+                tracing::warn!("{} did not send {size} {kind} within {time}: asking for {}", self.url, self.page);
+                continue;
+            };
+            if page.is_ok() && asked.elapsed() * 4 < self.page_time {
+                self.page = (self.page * 2).min(PAGE);
+            }
+            return page;
+        }
+    }
+
+    /// Asks for a list or a page of it, and tells of its objects while they arrive.
+    async fn read_list(&mut self, params: &ListParams, tell: &mut impl FnMut(Event)) -> Result<ListMeta, Broken> {
+        let request = Request::new(self.api.resource_url()).list(params).map_err(kube::Error::BuildRequest)?;
+        let mut answer = pin!(self.client.request_stream(request).await?);
+        let mut list = ListBody::default();
+        loop {
+            let piece = answer.fill_buf().map_err(kube::Error::ReadEvents).await?;
+            if piece.is_empty() {
+                return Ok(list.end()?);
+            }
+            list.push(piece, &mut |text| match Object::read(text, &self.kind.gvk) {
+                Ok(object) => tell(Event::InitApply(object)),
+                Err(Nameless { uid }) => self.leave_out(uid),
+            })?;
+            let read = piece.len();
+            answer.consume_unpin(read);
+            tokio::task::coop::consume_budget().await;
+        }
     }
 
     /// Tells of what changes from `position` on, and moves it, until the watch has ended by its time.
@@ -261,14 +343,21 @@ impl<'a> Watcher<'a> {
         self.position.as_ref().is_some_and(|position| is_surely_older(version, position))
     }
 
-    /// None: it is none, because it has no name. The log says so once.
+    /// None: it is none, because it has no name.
     fn object(&mut self, raw: RawObject) -> Option<Object> {
         let uid = raw.uid().unwrap_or_default();
         let object = raw.into_object(&self.kind.gvk);
-        if object.is_none() && self.nameless.len() < MAX_NAMELESS && self.nameless.insert(uid.clone()) {
-            tracing::warn!("{} sent a {} without a name, of uid {uid:?}, which is left out", self.url, self.kind);
+        if object.is_none() {
+            self.leave_out(uid);
         }
         object
+    }
+
+    /// Says once of an object that it has no name.
+    fn leave_out(&mut self, uid: String) {
+        if self.nameless.len() < MAX_NAMELESS && self.nameless.insert(uid.clone()) {
+            tracing::warn!("{} sent a {} without a name, of uid {uid:?}, which is left out", self.url, self.kind);
+        }
     }
 
     /// Whether the newest resource version is older than that, as after a restore from a backup. The API server would
@@ -293,7 +382,7 @@ fn keeps_place(broken: &Broken) -> bool {
         // A line that is no text would come again.
         Broken::Failed(kube::Error::ReadEvents(error)) => error.kind() != std::io::ErrorKind::InvalidData,
         Broken::Silent(_) | Broken::Short => true,
-        Broken::Failed(_) | Broken::Told(_) | Broken::NoVersion | Broken::EndlessList => false,
+        Broken::Failed(_) | Broken::Malformed(_) | Broken::Told(_) | Broken::NoVersion | Broken::EndlessList => false,
     }
 }
 
@@ -302,7 +391,6 @@ mod tests {
     use std::convert::Infallible;
 
     use http::{Request, Response, Uri};
-    use kube::Client;
     use kube::client::Body;
     use serde_json::json;
 
@@ -325,14 +413,18 @@ mod tests {
             let answer = answer(request.into_parts().0.uri);
             async move { Ok::<_, Infallible>(Response::new(Body::from(answer.await.into_bytes()))) }
         });
+        let client = Client::new(service, "default");
         Watcher {
-            api: Api::all_with(Client::new(service, "default"), kind),
+            api: Api::all_with(client.clone(), kind),
+            client,
             kind,
             url: "",
             labels: None,
             fields: None,
             heard,
             timeout: Duration::from_mins(1),
+            from: ListFrom::Etcd,
+            changed: Box::leak(Box::default()),
             page: PAGE,
             page_time: Duration::from_secs(2),
             position: None,
@@ -381,6 +473,60 @@ mod tests {
         assert!(matches!(ended, Err(Broken::Short)), "{ended:?}");
         assert_eq!(told, ["a is there", "a is gone", "c is gone", "d is there"]);
         assert_eq!(watcher.position.as_deref(), Some("6"));
+    }
+
+    #[tokio::test]
+    async fn the_first_list_is_what_the_api_server_keeps_and_later_ones_are_as_things_are() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let mut watcher = watcher(&kind, &heard, move |uri| {
+            let query = uri.query().unwrap_or_default().to_owned();
+            if !query.contains("watch=") {
+                sender.send(query.clone()).unwrap();
+            }
+            list_or("", &uri)
+        });
+        watcher.from = ListFrom::Memory;
+        watcher.run(Span::Forever, &mut |_| {}).await.unwrap_err();
+        watcher.position = None;
+        watcher.run(Span::Forever, &mut |_| {}).await.unwrap_err();
+        let lists: Vec<_> = std::iter::from_fn(|| asked.try_recv().ok()).collect();
+        let [first, second] = &lists[..] else { panic!("{lists:?}") };
+        assert!(first.contains("resourceVersion=0") && !first.contains("limit="), "{first}");
+        assert!(!second.contains("resourceVersion=") && second.contains("limit="), "{second}");
+    }
+
+    #[tokio::test]
+    async fn what_no_watch_makes_good_for_and_what_the_host_has_changed_is_listed_as_it_is() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let answer = move |uri: Uri| {
+            sender.send(uri.query().unwrap_or_default().contains("resourceVersion=0")).unwrap();
+            list_or("", &uri)
+        };
+        let mut once = watcher(&kind, &heard, answer.clone());
+        once.from = ListFrom::Memory;
+        once.run(Span::Once, &mut |_| {}).await.unwrap();
+        let mut changed = watcher(&kind, &heard, answer);
+        changed.from = ListFrom::Memory;
+        changed.changed.note(&kind.gvk);
+        changed.run(Span::Forever, &mut |_| {}).await.unwrap_err();
+        let first = [asked.try_recv().unwrap(), asked.try_recv().unwrap()];
+        assert_eq!(first, [false, false]);
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_keeps_is_asked_for_in_pages_where_it_does_not_come_in_time() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let mut watcher = watcher(&kind, &heard, move |uri| {
+            let is_kept = uri.query().is_some_and(|query| query.contains("resourceVersion=0"));
+            async move { if is_kept { std::future::pending().await } else { LIST.to_owned() } }
+        });
+        (watcher.from, watcher.page_time) = (ListFrom::Memory, Duration::from_millis(100));
+        let mut tell = |_| {};
+        let listed = watcher.list(Span::Forever, &mut tell);
+        let version = tokio::time::timeout(Duration::from_mins(1), listed).await.unwrap().unwrap();
+        assert_eq!(version, "1");
     }
 
     #[tokio::test]

@@ -204,7 +204,7 @@ fn change(Edited { target, before, after }: &Edited) -> Option<Change> {
         (Some(_), None) => Some(Change::Deleted(object)),
         (Some(before), Some(after)) => {
             let text = |value: Option<String>| value.unwrap_or_else(|| "(unset)".to_owned());
-            let fields = diff::changed_fields(before, &after.json).into_iter();
+            let fields = diff::changed_fields(before, &after.json.text()).into_iter();
             let fields: BTreeMap<_, _> = fields
                 .map(|FieldChange { path, before, after }| (path, format!("{} -> {}", text(before), text(after))))
                 .collect();

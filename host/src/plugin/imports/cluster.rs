@@ -18,13 +18,13 @@ impl Host for Guest {
         let key = ObjectKey::new(target.namespace.as_deref(), &target.name);
         let found = self.reader()?.get(object::ObjectRef { gvk, key }).await?;
         self.check_size(found.as_slice())?;
-        Ok(found.map(|object| object.json.to_string()))
+        Ok(found.map(|object| object.json.text().into_owned()))
     }
 
     async fn list(&mut self, selection: Watch) -> Result<Vec<Json>, String> {
         let found = self.reader()?.list(Selection::try_from(&selection)?).await?;
         self.check_size(&found)?;
-        Ok(found.iter().map(|object| object.json.to_string()).collect())
+        Ok(found.iter().map(|object| object.json.text().into_owned()).collect())
     }
 }
 
