@@ -45,7 +45,7 @@ pub struct Change<'a> {
 #[derive(Debug, Default)]
 pub struct Cache {
     objects: BTreeMap<ObjectKey, Arc<Object>>,
-    /// Of the JSON of all objects.
+    /// That are kept of the JSON of all objects.
     bytes: usize,
     /// The objects of the list that is coming in.
     listing: Option<HashSet<ObjectKey>>,
@@ -182,14 +182,18 @@ impl Cache {
     }
 
     fn put(&mut self, object: &Arc<Object>, mut changed: impl FnMut(Change<'_>)) {
-        let known = self.objects.get(&object.key);
-        if known.is_some_and(|known| known.is_same_version(object)) {
+        if let Some(known) = self.objects.get_mut(&object.key).filter(|known| known.is_same_version(object)) {
+            // What the host has written is packed when the watch tells of it.
+            if object.json.kept() < known.json.kept() {
+                self.bytes -= known.json.kept() - object.json.kept();
+                *known = Arc::clone(object);
+            }
             return;
         }
         let key = object.key.clone();
         let before = self.objects.insert(key.clone(), Arc::clone(object));
-        self.bytes += object.json.len();
-        self.bytes -= before.as_ref().map_or(0, |before| before.json.len());
+        self.bytes += object.json.kept();
+        self.bytes -= before.as_ref().map_or(0, |before| before.json.kept());
         if let Some(index) = &mut self.by_owner {
             if let Some(before) = &before {
                 unindex(index, before);
@@ -201,7 +205,7 @@ impl Cache {
 
     fn remove(&mut self, key: &ObjectKey, changed: &mut impl FnMut(Change<'_>)) {
         let Some(before) = self.objects.remove(key) else { return };
-        self.bytes -= before.json.len();
+        self.bytes -= before.json.kept();
         if let Some(index) = &mut self.by_owner {
             unindex(index, &before);
         }
@@ -238,7 +242,7 @@ impl Cache {
         self.objects.len()
     }
 
-    /// How many bytes of JSON there are.
+    /// How many bytes are kept of the JSON of all objects.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -283,7 +287,7 @@ fn is_older(version: &str, than: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Gvk, Owner};
+    use crate::object::{Gvk, Json, Owner, Packer};
 
     fn object(name: &str, uid: &str, resource_version: &str) -> Object {
         Object {
@@ -397,6 +401,22 @@ mod tests {
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "8"))]), ["a"]);
         assert!(!wrote(&mut cache, object("a", "u", "7")), "the watch was faster");
         assert_eq!(version(&cache), Some("8"));
+    }
+
+    #[test]
+    fn what_was_written_is_kept_packed_once_the_watch_has_told_of_it() {
+        let with = |json: &Json| Object { json: json.clone(), ..object("a", "u", "7") };
+        let text = r#"{"metadata":{"name":"a"}}"#.repeat(100);
+        let (mut packer, mut packed) = (Packer::default(), Json::from(&*text));
+        while packed.kept() == text.len() {
+            packer.pack(&mut packed);
+        }
+        let mut cache = Cache::default();
+        wrote(&mut cache, with(&Json::from(&*text)));
+        assert_eq!(apply(&mut cache, vec![Event::Apply(with(&packed))]), [""; 0], "the echo is no change");
+        let kept = cache.get(&ObjectKey::new(Some("default"), "a")).unwrap();
+        assert_eq!((kept.json.kept(), kept.json.len()), (packed.kept(), text.len()));
+        assert_eq!(cache.bytes(), packed.kept());
     }
 
     #[test]

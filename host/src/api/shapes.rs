@@ -105,7 +105,7 @@ pub struct Watch {
     pub problem: Option<String>,
     /// How many objects it has.
     pub objects: usize,
-    /// How many bytes of JSON they are.
+    /// How many bytes are kept of their JSON, which is packed.
     pub bytes: usize,
     /// How many plugins follow it.
     pub plugins: usize,

@@ -42,7 +42,7 @@ pub struct WatchSurvey {
     pub status: Status,
     /// How many objects it has.
     pub objects: usize,
-    /// How many bytes of JSON they are.
+    /// How many bytes are kept of their JSON.
     pub bytes: usize,
     /// How many plugins follow it.
     pub plugins: usize,

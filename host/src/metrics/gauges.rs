@@ -141,7 +141,11 @@ fn register_watches(registry: &mut Registry, watches: Vec<WatchGauges>) {
     let (objects, bytes) = (Family::<KindLabels, Gauge>::default(), Family::<KindLabels, Gauge>::default());
     let statuses = Family::<WatchLabels, Gauge>::default();
     registry.register("oarlock_cache_objects", "How many objects are in the caches of all watches", objects.clone());
-    registry.register("oarlock_cache_bytes", "How many bytes of JSON are in the caches of all watches", bytes.clone());
+    registry.register(
+        "oarlock_cache_bytes",
+        "How many bytes the caches of all watches keep of their JSON, which is packed",
+        bytes.clone(),
+    );
     registry.register("oarlock_watches", "How many watches there are, by how far they are", statuses.clone());
     for watch in watches {
         let labels = KindLabels::from(&watch.gvk);

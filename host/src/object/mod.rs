@@ -1,6 +1,7 @@
 //! Kubernetes objects as the host holds them: a key, the few fields it goes by, and JSON that it passes on unread.
 
 mod json;
+mod pack;
 mod read;
 pub mod scan;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub use json::Json;
+pub use pack::Packer;
 pub use read::{Nameless, RawObject};
 
 /// Group, version and kind, as a manifest writes them; cheap to clone.

@@ -19,7 +19,7 @@ use super::list::{ListBody, ListMeta, Malformed};
 use crate::cache::Event;
 use crate::cluster::{ChangedKinds, Cluster};
 use crate::health::Heard;
-use crate::object::{Kind, Nameless, Object, RawObject, is_surely_older};
+use crate::object::{Kind, Nameless, Object, Packer, RawObject, is_surely_older};
 use crate::selector::Selection;
 
 /// How many objects a page of a list has at most; client-go's number.
@@ -111,6 +111,7 @@ pub(super) struct Watcher<'a> {
     well_since: Option<Instant>,
     /// What was told of that cannot be handled.
     nameless: HashSet<String>,
+    packer: Packer,
 }
 
 impl<'a> Watcher<'a> {
@@ -142,6 +143,7 @@ impl<'a> Watcher<'a> {
             failing: false,
             well_since: None,
             nameless: HashSet::new(),
+            packer: Packer::default(),
         }
     }
 
@@ -266,7 +268,10 @@ impl<'a> Watcher<'a> {
                 return Ok(list.end()?);
             }
             list.push(piece, &mut |text| match Object::read(text, &self.kind.gvk) {
-                Ok(object) => tell(Event::InitApply(object)),
+                Ok(mut object) => {
+                    self.packer.pack(&mut object.json);
+                    tell(Event::InitApply(object));
+                }
                 Err(Nameless { uid }) => self.leave_out(uid),
             })?;
             let read = piece.len();
@@ -304,7 +309,10 @@ impl<'a> Watcher<'a> {
                     let version = raw.resource_version();
                     // What comes again, or late, may be of an object that is gone by now.
                     if !version.as_deref().is_some_and(|version| self.is_passed(version)) {
-                        self.object(raw).into_iter().for_each(|object| tell(Event::Apply(object)));
+                        self.object(raw).into_iter().for_each(|mut object| {
+                            self.packer.pack(&mut object.json);
+                            tell(Event::Apply(object));
+                        });
                     }
                     self.move_to(version)?;
                 }
@@ -432,6 +440,7 @@ mod tests {
             failing: false,
             well_since: None,
             nameless: HashSet::new(),
+            packer: Packer::default(),
         }
     }
 

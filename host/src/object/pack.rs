@@ -1,0 +1,199 @@
+//! Packs the JSON of objects that are like one another, as those of one watch are.
+//!
+//! What most of them have in common is learnt from the first ones, and kept once, as a dictionary. It is the same for as
+//! long as the watch goes on: objects that change their shape are packed less well, and that is all.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use zstd::dict;
+use zstd::zstd_safe::{CCtx, CDict, DCtx, DDict};
+
+use super::Json;
+
+/// The dictionary is made of objects of so many bytes. As long as there are no more, they are kept as they are.
+const SAMPLES: usize = 256 << 10;
+
+/// It is made of no fewer objects.
+const FEWEST: usize = 16;
+
+/// What is learnt of one object at most, in bytes.
+const MOST_OF_ONE: usize = SAMPLES / FEWEST;
+
+/// How large a dictionary is at most, in bytes. Twice of it packs no better.
+const DICTIONARY: usize = 16 << 10;
+
+/// The fastest level that looks at repetitions of any length.
+const LEVEL: i32 = 1;
+
+/// What objects have in common.
+pub(super) struct Dictionary {
+    pack: CDict<'static>,
+    unpack: DDict<'static>,
+}
+
+/// Packs the objects of one watch.
+#[derive(Debug, Default)]
+pub struct Packer(Stage);
+
+enum Stage {
+    /// Texts one after the other, and how long each is.
+    Learning(Vec<u8>, Vec<usize>),
+    Packing(Arc<Dictionary>),
+    /// They have nothing in common.
+    Unlike,
+}
+
+thread_local! {
+    // Each takes some hundred KiB, and there are as many threads as processors, but any number of watches.
+    static PACKING: RefCell<Option<(CCtx<'static>, Vec<u8>)>> = const { RefCell::new(None) };
+    static UNPACKING: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
+}
+
+impl Packer {
+    /// Packs it, if that makes it smaller and enough is known of what comes before it.
+    pub fn pack(&mut self, json: &mut Json) {
+        match &mut self.0 {
+            Stage::Learning(texts, lengths) => {
+                let text = json.text();
+                let part = &text.as_bytes()[..text.len().min(MOST_OF_ONE)];
+                texts.extend_from_slice(part);
+                lengths.push(part.len());
+                if texts.len() >= SAMPLES {
+                    let dictionary = Dictionary::of(texts, lengths);
+                    self.0 = dictionary.map_or(Stage::Unlike, |dictionary| Stage::Packing(Arc::new(dictionary)));
+                }
+            }
+            Stage::Packing(dictionary) => {
+                if let Some(packed) = Dictionary::pack(dictionary, &json.text()) {
+                    *json = packed;
+                }
+            }
+            Stage::Unlike => {}
+        }
+    }
+}
+
+impl Dictionary {
+    fn of(texts: &[u8], lengths: &[usize]) -> Option<Self> {
+        let bytes = dict::from_continuous(texts, lengths, DICTIONARY).ok()?;
+        Some(Self { pack: CDict::try_create(&bytes, LEVEL)?, unpack: DDict::try_create(&bytes)? })
+    }
+
+    /// None: it would save less than a quarter.
+    fn pack(self: &Arc<Self>, text: &str) -> Option<Json> {
+        let length = u32::try_from(text.len()).ok()?;
+        PACKING.with_borrow_mut(|kept| {
+            if kept.is_none() {
+                *kept = Some((CCtx::try_create()?, Vec::new()));
+            }
+            let (context, packed) = kept.as_mut()?;
+            packed.clear();
+            // What does not fit is not worth it.
+            packed.reserve(text.len() / 4 * 3);
+            context.compress_using_cdict(packed, text.as_bytes(), &self.pack).ok()?;
+            Some(Json::packed(packed, length, self))
+        })
+    }
+
+    /// What was packed with this dictionary.
+    pub(super) fn unpack(&self, packed: &[u8], length: u32) -> String {
+        let text = UNPACKING.with_borrow_mut(|kept| {
+            if kept.is_none() {
+                *kept = DCtx::try_create();
+            }
+            let mut text = Vec::with_capacity(length as usize);
+            kept.as_mut()?.decompress_using_ddict(&mut text, packed, &self.unpack).ok()?;
+            String::from_utf8(text).ok()
+        });
+        // There is no way for it to fail but a lack of memory, in which the host would end at any other place as well.
+        text.unwrap_or_default()
+    }
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::Learning(Vec::new(), Vec::new())
+    }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Learning(..) => "Learning",
+            Self::Packing(_) => "Packing",
+            Self::Unlike => "Unlike",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: usize) -> String {
+        let labels = format!(r#""labels":{{"app":"web-{number}","team":"t{}"}}"#, number % 7);
+        let containers = r#"{"image":"registry.example.com/web:1","name":"web","ports":[{"containerPort":8080}]}"#;
+        format!(
+            r#"{{"metadata":{{"name":"web-{number}",{labels}}},"spec":{{"containers":[{}]}}}}"#,
+            [containers; 9].join(",")
+        )
+    }
+
+    fn random(seed: u64, length: usize) -> String {
+        let mut random = fastrand::Rng::with_seed(seed);
+        (0..length).map(|_| random.alphanumeric()).collect()
+    }
+
+    #[test]
+    fn objects_are_learnt_from_and_then_packed_and_are_what_they_were() {
+        let mut packer = Packer::default();
+        let (mut bytes, mut kept) = (0, 0);
+        for number in 0..2000 {
+            let mut json = Json::from(text(number));
+            packer.pack(&mut json);
+            assert_eq!((&*json.text(), json.len()), (&*text(number), text(number).len()));
+            if bytes < SAMPLES {
+                assert_eq!(json.kept(), json.len(), "object {number} is learnt from");
+            } else {
+                kept += json.kept();
+                assert!(json.kept() < json.len() / 5, "object {number}");
+            }
+            bytes += json.len();
+        }
+        assert!(kept > 0);
+    }
+
+    #[test]
+    fn what_packing_makes_no_smaller_is_kept_as_it_is() {
+        let mut packer = Packer::default();
+        for number in 0..1000 {
+            packer.pack(&mut Json::from(text(number)));
+        }
+        let mut json = Json::from(random(1, 3000));
+        packer.pack(&mut json);
+        assert_eq!(json.kept(), 3000);
+        let mut large = Json::from(text(1).repeat(10_000));
+        packer.pack(&mut large);
+        assert_eq!(*large.text(), text(1).repeat(10_000));
+        assert!(large.kept() < large.len() / 10);
+    }
+
+    #[test]
+    fn objects_that_have_nothing_in_common_or_are_huge_do_no_harm() {
+        for length in [10, 3000, 300_000] {
+            let mut packer = Packer::default();
+            for seed in 0..100 {
+                let text = random(seed, length);
+                let mut json = Json::from(text.clone());
+                packer.pack(&mut json);
+                assert_eq!(*json.text(), text);
+            }
+        }
+        let mut packer = Packer::default();
+        for _ in 0..100_000 {
+            packer.pack(&mut Json::from("{}"));
+        }
+    }
+}
