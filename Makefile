@@ -41,11 +41,16 @@ run-cluster: build run-plugin ## The same on the cluster of the current kubeconf
 	@target/release/oarlock run --plugins target/run
 
 .PHONY: run-plugin
-run-plugin: wasm-target ## Build the default plugin anew for `make run`
+run-plugin: default-plugin ## Build the default plugin anew for `make run`
+	@mkdir -p target/run
+	@cp target/plugins/print-containers.wasm target/run/
+
+.PHONY: default-plugin
+default-plugin: wasm-target
 	@echo "building the default plugin"
 	@$(PLUGIN_BUILD) --quiet -p print-containers
-	@mkdir -p target/run
-	@cp $(BUILT)/print_containers.wasm target/run/print-containers.wasm
+	@mkdir -p target/plugins
+	@cp $(BUILT)/print_containers.wasm target/plugins/print-containers.wasm
 
 .PHONY: build
 build: ## Build target/release/oarlock
@@ -107,6 +112,16 @@ soak: build plugins test-guests ## Run the host for an hour, or MINUTES=6, under
 	[ ! -d /dev/shm ] || export TMPDIR=/dev/shm; \
 	OARLOCK_TEST_CONTROL_PLANE=$$assets OARLOCK_TEST_HOST=$(CURDIR)/target/release/oarlock MINUTES=$(or $(MINUTES),60) \
 	  cargo test -p oarlock --test cluster soak -- --ignored --nocapture
+
+# On tmpfs too: what is measured is not the disk of etcd.
+.PHONY: bench
+bench: default-plugin test-guests ## Measure all of docs/benchmarks.md anew, or less with SIZES="1000 5000" (numbers of objects)
+	@assets=$$(host/tests/control-plane/build.sh); \
+	echo "building the host and what it is compared with: 10 minutes the first time"; \
+	cargo build --release -p oarlock --example native --example floor; \
+	cargo bench -p oarlock --bench cluster --no-run; \
+	[ ! -d /dev/shm ] || export TMPDIR=/dev/shm; \
+	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo bench -p oarlock --bench cluster -- $(if $(SIZES),throughput $(SIZES))
 
 .PHONY: fuzz
 fuzz: plugins ## Look for bytes that do harm, SECONDS (60) for each of the targets of host/tests/fuzz

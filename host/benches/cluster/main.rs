@@ -1,0 +1,55 @@
+//! Whole programs on a real control plane, measured from outside. `make bench` runs all of it and writes
+//! `docs/benchmarks.md`; `cargo bench -p oarlock --bench cluster -- throughput 1000 5000` runs one scenario, with
+//! arguments. It needs what `make bench` builds before: the control plane, the default plugin, and the two examples.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on ends by panicking")]
+
+#[allow(dead_code, reason = "tests use the rest of it")]
+#[path = "../../tests/cluster/control_plane.rs"]
+mod control_plane;
+#[path = "../support/figures.rs"]
+mod figures;
+#[path = "../support/page.rs"]
+mod page;
+#[path = "../support/plot.rs"]
+mod plot;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+mod machine;
+mod objects;
+mod population;
+mod program;
+mod report;
+mod throughput;
+
+use control_plane::ControlPlane;
+
+/// What can be measured, by name. Without arguments, each measures what `docs/benchmarks.md` shows.
+const SCENARIOS: [(&str, fn(&[String])); 1] = [("throughput", throughput::run)];
+
+fn main() {
+    // Cargo passes it to each benchmark.
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        return SCENARIOS.iter().for_each(|(_, run)| run(&[]));
+    };
+    let Some((_, run)) = SCENARIOS.iter().find(|(scenario, _)| scenario == name) else {
+        panic!("there is no scenario `{name}`, but {:?}", SCENARIOS.map(|(name, _)| name));
+    };
+    run(rest);
+}
+
+/// Starts a control plane of etcd and an API server, with nothing that would change objects, and writes down what it and
+/// the programs run on.
+fn start_control_plane() -> ControlPlane {
+    say("starting a control plane");
+    let cluster = ControlPlane::start();
+    page::replace("machine", &machine::describe(&cluster));
+    cluster
+}
+
+/// Says what is being done.
+fn say(what: &str) {
+    eprintln!("bench: {what}");
+}
