@@ -3,13 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
-
 use crate::control_plane::ControlPlane;
 
 /// Tells of the machine and of versions, as a table.
 pub(crate) fn describe(cluster: &ControlPlane) -> String {
-    let kubernetes: Value = serde_json::from_str(&cluster.kubectl(["get", "--raw", "/version"])).unwrap();
     let cores = std::thread::available_parallelism().unwrap();
     let memory = field("/proc/meminfo", "MemTotal");
     let memory: f64 = memory.trim_end_matches(" kB").parse().unwrap();
@@ -19,13 +16,13 @@ pub(crate) fn describe(cluster: &ControlPlane) -> String {
         ("processor", format!("{}, {cores} cores", field("/proc/cpuinfo", "model name"))),
         ("memory", format!("{:.0} GiB", memory / 1024.0 / 1024.0)),
         ("kernel", fs::read_to_string("/proc/sys/kernel/osrelease").unwrap()),
-        ("Kubernetes", kubernetes["gitVersion"].as_str().unwrap().into()),
+        ("API server", cluster.version()),
         ("Rust", output("rustc", &["--version"])),
         ("Oarlock's commit", output("git", &["rev-parse", "--short", "HEAD"])),
         ("changed since", if changes.is_empty() { "no".into() } else { "yes".into() }),
     ];
-    let rows: String = rows.iter().map(|(what, is)| format!("| {what} | {} |\n", is.trim())).collect();
-    format!("| | |\n|---|---|\n{rows}")
+    let rows = rows.map(|(what, is)| format!("| {what} | {} |\n", is.trim()));
+    format!("| | |\n|---|---|\n{}", rows.concat())
 }
 
 fn field(path: &str, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Whole programs on a real control plane, measured from outside. `make bench` runs all of it and writes
 //! `docs/benchmarks.md`; `cargo bench -p oarlock --bench cluster -- throughput 1000 5000` runs one scenario, with
-//! arguments. It needs what `make bench` builds before: the control plane, the default plugin, and the two examples.
+//! arguments, and `... -- keep 5000` none, but keeps the control plane for a profiler. It needs what `make bench` builds before: the control plane, the default plugin, and the two examples.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on ends by panicking")]
 
@@ -23,10 +23,16 @@ mod program;
 mod report;
 mod throughput;
 
-use control_plane::ControlPlane;
+use tokio::runtime::Runtime;
 
-/// What can be measured, by name. Without arguments, each measures what `docs/benchmarks.md` shows.
-const SCENARIOS: [(&str, fn(&[String])); 1] = [("throughput", throughput::run)];
+use control_plane::ControlPlane;
+use population::Population;
+
+/// What can be measured: its name, and what does it with these arguments.
+type Scenario = (&'static str, fn(&[String]));
+
+/// Without arguments, each measures what `docs/benchmarks.md` shows.
+const SCENARIOS: [Scenario; 1] = [("throughput", throughput::run)];
 
 fn main() {
     // Cargo passes it to each benchmark.
@@ -34,10 +40,26 @@ fn main() {
     let Some((name, rest)) = arguments.split_first() else {
         return SCENARIOS.iter().for_each(|(_, run)| run(&[]));
     };
+    if name == "keep" {
+        return keep(rest);
+    }
     let Some((_, run)) = SCENARIOS.iter().find(|(scenario, _)| scenario == name) else {
         panic!("there is no scenario `{name}`, but {:?}", SCENARIOS.map(|(name, _)| name));
     };
     run(rest);
+}
+
+/// Makes so many ReplicaSets, and keeps the control plane until this process is ended: for a profiler, say.
+fn keep(arguments: &[String]) {
+    let count = arguments.first().map_or(5_000, |count| count.parse().unwrap());
+    let (runtime, cluster) = (Runtime::new().unwrap(), ControlPlane::start());
+    let mut population = runtime.block_on(Population::none(&cluster));
+    runtime.block_on(population.grow(count));
+    say(&format!("{:?}", runtime.block_on(population.sizes())));
+    say(&format!("KUBECONFIG={}", cluster.kubeconfig().display()));
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Starts a control plane of etcd and an API server, with nothing that would change objects, and writes down what it and

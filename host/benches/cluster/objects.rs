@@ -100,22 +100,19 @@ pub(crate) fn replica_set(number: usize) -> Value {
     let replicas = if revision + 1 == REVISIONS { common.u32(1..12) } else { 0 };
     let mut labels = json!({
         "app.kubernetes.io/name": name,
-        "app.kubernetes.io/instance": format!("{name}-{}", namespace.rsplit('-').next().unwrap_or_default()),
         "pod-template-hash": hash,
     });
     let selector = labels.clone();
     labels["app.kubernetes.io/version"] = version.clone().into();
-    if common.bool() {
-        labels["app.kubernetes.io/part-of"] = application.into();
-    }
     let mut annotations = json!({
         "deployment.kubernetes.io/desired-replicas": replicas.to_string(),
         "deployment.kubernetes.io/max-replicas": (replicas + replicas.div_ceil(4)).to_string(),
         "deployment.kubernetes.io/revision": (revision + 1).to_string(),
-        "meta.helm.sh/release-name": name,
-        "meta.helm.sh/release-namespace": namespace,
     });
     if common.bool() {
+        annotations["meta.helm.sh/release-name"] = name.clone().into();
+        annotations["meta.helm.sh/release-namespace"] = namespace.clone().into();
+    } else {
         annotations["example.com/commit"] = text(&mut own, HEX, 40).into();
     }
     json!({
@@ -155,7 +152,7 @@ pub(crate) fn line(object: &Value) -> String {
 
 fn pod(common: &mut Rng, own: &mut Rng, name: &str, version: &str) -> Value {
     let mut containers = vec![container(common, own, name, version)];
-    if common.u8(..3) == 0 {
+    if common.u8(..4) == 0 {
         let sidecar = pick(common, &SIDECARS);
         containers.push(json!({
             "name": sidecar,
@@ -174,7 +171,7 @@ fn container(common: &mut Rng, own: &mut Rng, name: &str, version: &str) -> Valu
     let port = common.u16(1024..10_000);
     let mut settings: Vec<_> = SETTINGS.iter().collect();
     common.shuffle(&mut settings);
-    let count = common.usize(2..6);
+    let count = common.usize(..4);
     let env: Vec<_> = settings[..count]
         .iter()
         .map(|(setting, value)| {
@@ -195,7 +192,7 @@ fn container(common: &mut Rng, own: &mut Rng, name: &str, version: &str) -> Valu
         json!({"requests": {"cpu": format!("{cpu}m"), "memory": format!("{memory}Mi")},
             "limits": {"memory": format!("{}Mi", memory * 2)}}),
     );
-    if common.bool() {
+    if common.u8(..4) == 0 {
         container.insert("readinessProbe".into(), json!({"httpGet": {"path": "/healthz", "port": port}}));
     }
     container.into()
@@ -225,7 +222,5 @@ fn text(random: &mut Rng, letters: &[u8], length: usize) -> String {
 }
 
 fn uid(random: &mut Rng) -> String {
-    let part = |random: &mut Rng, length| text(random, HEX, length);
-    let [a, b, c, d, e] = [8, 4, 4, 4, 12].map(|length| part(random, length));
-    format!("{a}-{b}-{c}-{d}-{e}")
+    [8, 4, 4, 4, 12].map(|length| text(random, HEX, length)).join("-")
 }

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::figures::thousands;
+use crate::figures::{float, thousands};
 use crate::{objects, say};
 
 /// How many are made at once.
@@ -86,7 +86,7 @@ impl Population {
             }
         }
         assert_eq!(count, self.lines.len(), "all objects are there, and no others");
-        let mean = |bytes: usize| bytes as f64 / f64::from(u32::try_from(count).unwrap());
+        let mean = |bytes| float(bytes) / float(count);
         Sizes { sent: mean(sent), kept: mean(kept) }
     }
 }

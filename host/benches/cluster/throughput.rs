@@ -1,13 +1,14 @@
 //! All objects, once: how long it takes from the start of a program until it has printed the containers of each, and
 //! what it takes of processor and memory.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::figures::{Figures, thousands};
+use crate::figures::{Figures, MIB, short, thousands};
 use crate::population::{Population, Sizes};
 use crate::program::{self, Arrived, Memory, Program};
 use crate::support::host::Workplace;
@@ -16,7 +17,7 @@ use crate::{page, report, say, start_control_plane};
 
 /// How many objects there are, if nothing else is said.
 const COUNTS: [usize; 4] = [1_000, 5_000, 20_000, 100_000];
-/// How often each program is run.
+/// How often each program is run, if nothing else is said by `--runs`.
 const RUNS: usize = 5;
 /// How long a program has had nothing to do when its memory is looked at again.
 const IDLE: Duration = Duration::from_secs(5);
@@ -52,6 +53,14 @@ pub(crate) struct Run {
     pub(crate) memory: Memory,
 }
 
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [wall, cpu] = [self.arrived.wall, self.arrived.cpu].map(|time| short(time.as_secs_f64()));
+        let [peak, idle] = [self.memory.peak, self.memory.resident].map(|bytes| short(bytes / MIB));
+        write!(f, "{wall} s, CPU {cpu} s, peak {peak} MiB, idle {idle} MiB")
+    }
+}
+
 impl Measured {
     /// One figure of the runs of a program.
     pub(crate) fn figures(&self, subject: Subject, figure: impl Fn(&Run) -> f64) -> Figures {
@@ -68,6 +77,10 @@ pub(crate) struct Empty {
 
 /// Measures with so many objects, one number after the other, and writes the results into the page.
 pub(crate) fn run(arguments: &[String]) {
+    let (runs, arguments) = match arguments {
+        [option, runs, rest @ ..] if option == "--runs" => (runs.parse().unwrap(), rest),
+        all => (RUNS, all),
+    };
     let counts: Vec<usize> = arguments.iter().map(|count| count.parse().unwrap()).collect();
     let counts = if counts.is_empty() { COUNTS.to_vec() } else { counts };
     assert!(counts.is_sorted(), "objects are only made: give the numbers in ascending order");
@@ -77,27 +90,33 @@ pub(crate) fn run(arguments: &[String]) {
 
     say("compiling the plugin, for all runs but the last");
     assert!(stage.command(Subject::Oarlock).arg("--once").status().unwrap().success());
-    let empty = Empty { oarlock: stage.empty(Subject::Oarlock), native: stage.empty(Subject::Native) };
+    let empty = Empty { oarlock: stage.empty(Subject::Oarlock, runs), native: stage.empty(Subject::Native, runs) };
     let mut all = Vec::new();
     for count in counts {
         runtime.block_on(population.grow(count));
         let sizes = runtime.block_on(population.sizes());
-        let mut runs = vec![Vec::new(); SUBJECTS.len()];
-        for run in 1..=RUNS {
-            for (subject, runs) in SUBJECTS.into_iter().zip(&mut runs) {
-                let measured = stage.measure(subject, &population);
-                say(&format!("{} objects, run {run}, {subject:?}: {measured:?}", thousands(count)));
-                runs.push(measured);
+        let mut by_subject = vec![Vec::new(); SUBJECTS.len()];
+        for run in 1..=runs {
+            for (subject, measured) in SUBJECTS.into_iter().zip(&mut by_subject) {
+                let result = stage.measure(subject, &population);
+                say(&format!("{} objects, run {run} of {runs}, {subject:?}: {result}", thousands(count)));
+                measured.push(result);
             }
         }
-        all.push(Measured { count, sizes, runs });
+        all.push(Measured { count, sizes, runs: by_subject });
     }
+    say("once more, with an empty cache of compiled plugins");
     let cold = stage.cold(&population);
-    page::replace("throughput", &report::throughput(&all, cold));
-    page::replace("growth", &report::growth(&all));
+    for (place, text) in [
+        ("throughput", report::throughput(&all, cold)),
+        ("growth", report::growth(&all)),
+        ("memory", report::memory(&all, &empty)),
+        ("goals", report::goals(&all, &empty)),
+    ] {
+        println!("{text}");
+        page::replace(place, &text);
+    }
     report::draw(&all);
-    page::replace("memory", &report::memory(&all, &empty));
-    page::replace("goals", &report::goals(&all, &empty));
 }
 
 /// Where the programs are run.
@@ -152,9 +171,9 @@ impl Stage {
     }
 
     /// The memory of a program without any object, in bytes.
-    fn empty(&self, subject: Subject) -> Figures {
+    fn empty(&self, subject: Subject, runs: usize) -> Figures {
         say(&format!("no objects: {subject:?}"));
-        Figures::new((0..RUNS).map(|_| {
+        Figures::new((0..runs).map(|_| {
             let program = self.start(self.command(subject), 1);
             std::thread::sleep(IDLE);
             let memory = program.memory();

@@ -1,6 +1,9 @@
 //! Figures of several runs, as they are shown.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+/// The bytes of one.
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 
 /// The figures of several runs for one thing.
 #[derive(Clone, Debug)]
@@ -47,11 +50,16 @@ pub(crate) fn short(number: f64) -> String {
     format!("{number:.digits$}")
 }
 
-/// A number with its thousands apart.
-pub(crate) fn thousands(number: usize) -> String {
+/// A whole number with its thousands apart.
+pub(crate) fn thousands(number: impl fmt::Display) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
     groups.join(",")
+}
+
+/// What is counted here is exact as such a number.
+pub(crate) fn float(count: usize) -> f64 {
+    u32::try_from(count).unwrap().into()
 }
 
 /// What was to be reached, and was or was not.
@@ -71,7 +79,7 @@ pub(crate) fn goals(goals: &[Goal]) -> String {
             Some(measured) => (short(*measured), "**not reached**"),
             None => (String::new(), "not measured"),
         };
-        table.push_str(&format!("| {what} | ≤ {at_most} | {measured} | {verdict} |\n"));
+        writeln!(table, "| {what} | ≤ {at_most} | {measured} | {verdict} |").unwrap();
     }
     table
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::figures::{float, thousands};
+
 /// Of the picture and of the plot in it, in pixels.
 const SIZE: [f64; 2] = [640.0, 320.0];
 const LEFT: f64 = 70.0;
@@ -13,7 +15,7 @@ const COLOURS: [&str; 6] = ["#e8590c", "#3b82f6", "#2f9e44", "#ae3ec9", "#d6336c
 
 /// A line of a plot: its name, and points by x and y.
 pub(crate) struct Line {
-    pub(crate) name: String,
+    pub(crate) name: &'static str,
     pub(crate) points: Vec<[f64; 2]>,
 }
 
@@ -57,8 +59,8 @@ pub(crate) fn plot(title: &str, x_title: &str, lines: &[Line]) -> String {
             writeln!(svg, "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{colour}\"/>").unwrap();
         }
         writeln!(svg, "<path d=\"M{legend:.0} 38h16\" stroke=\"{colour}\" stroke-width=\"2\"/>").unwrap();
-        svg += &text(legend + 22.0, 42.0, "start", &line.name);
-        legend += 44.0 + 6.6 * line.name.chars().count() as f64;
+        svg += &text(legend + 22.0, 42.0, "start", line.name);
+        legend += 44.0 + 6.6 * float(line.name.len());
     }
     svg + "</svg>\n"
 }
@@ -74,9 +76,5 @@ fn ticks(step: f64, end: f64) -> impl Iterator<Item = f64> {
 }
 
 fn number(number: f64) -> String {
-    if number >= 1000.0 {
-        crate::figures::thousands(number.round() as usize)
-    } else {
-        format!("{}", (number * 1000.0).round() / 1000.0)
-    }
+    if number >= 1000.0 { thousands(number.round()) } else { ((number * 1000.0).round() / 1000.0).to_string() }
 }

@@ -325,9 +325,14 @@ impl ControlPlane {
         host_as(&self.kubeconfig(), plugins, more)
     }
 
+    /// What the API server says that it is, such as `Kubernetes v1.20.2`.
+    pub(crate) fn version(&self) -> String {
+        let output = Command::new(self.assets.join("kube-apiserver")).arg("--version").output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     fn minor_version(&self) -> u32 {
-        let version: Value = serde_json::from_str(&self.kubectl(["get", "--raw", "/version"])).unwrap();
-        version["gitVersion"].as_str().unwrap().split('.').nth(1).unwrap().parse().unwrap()
+        self.version().split('.').nth(1).unwrap().parse().unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
