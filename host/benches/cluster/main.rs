@@ -49,7 +49,7 @@ fn main() {
     run(rest);
 }
 
-/// Makes so many ReplicaSets, and keeps the control plane until this process is ended: for a profiler, say.
+/// Makes so many ReplicaSets, and keeps the control plane until ctrl-C: for a profiler, say.
 fn keep(arguments: &[String]) {
     let count = arguments.first().map_or(5_000, |count| count.parse().unwrap());
     let (runtime, cluster) = (Runtime::new().unwrap(), ControlPlane::start());
@@ -57,9 +57,7 @@ fn keep(arguments: &[String]) {
     runtime.block_on(population.grow(count));
     say(&format!("{:?}", runtime.block_on(population.sizes())));
     say(&format!("KUBECONFIG={}", cluster.kubeconfig().display()));
-    loop {
-        std::thread::park();
-    }
+    runtime.block_on(tokio::signal::ctrl_c()).unwrap();
 }
 
 /// Starts a control plane of etcd and an API server, with nothing that would change objects, and writes down what it and

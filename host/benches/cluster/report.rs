@@ -45,9 +45,8 @@ pub(crate) fn throughput(all: &[Measured], cold: Arrived) -> String {
 pub(crate) fn draw(all: &[Measured]) {
     for (file, title, column) in [
         ("bench-wall.svg", "Wall time until the last object, in seconds", WALL),
-        ("bench-cpu.svg", "Processor time until then, in seconds", CPU),
-        ("bench-peak.svg", "The most memory that was resident, in MiB", PEAK),
-        ("bench-idle.svg", "Resident memory when nothing is left to do, in MiB", IDLE),
+        ("bench-cpu.svg", "Processor time until the last object, in seconds", CPU),
+        ("bench-memory.svg", "The most memory that was resident, in MiB", PEAK),
     ] {
         let line = |subject| {
             let point = |measured: &Measured| [float(measured.count), measured.figures(subject, column.of).median()];

@@ -7,7 +7,7 @@ use crate::figures::{float, thousands};
 /// Of the picture and of the plot in it, in pixels.
 const SIZE: [f64; 2] = [640.0, 320.0];
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 620.0;
+const RIGHT: f64 = 605.0;
 const TOP: f64 = 60.0;
 const BOTTOM: f64 = 280.0;
 const GREY: &str = "#808890";
