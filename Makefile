@@ -84,6 +84,13 @@ test-guests: wasm-target
 	@mkdir -p target/test-guests
 	@cp $(BUILT)/probe.wasm target/test-guests/probe.wasm
 
+.PHONY: bench-guests
+bench-guests: wasm-target
+	@echo "building the plugins of the benchmarks"
+	@$(PLUGIN_BUILD) --quiet -p versioned
+	@mkdir -p target/bench-guests
+	@cp $(BUILT)/versioned.wasm target/bench-guests/versioned.wasm
+
 # What Prometheus checks rules and metrics with.
 .PHONY: promtool
 promtool:
@@ -115,7 +122,7 @@ soak: build plugins test-guests ## Run the host for an hour, or MINUTES=6, under
 
 # On tmpfs too: what is measured is not the disk of etcd.
 .PHONY: bench
-bench: default-plugin test-guests ## Measure all of docs/benchmarks.md anew, or less with SIZES="1000 5000" (numbers of objects)
+bench: default-plugin bench-guests ## Measure all of docs/benchmarks.md anew, or less with SIZES="1000 5000" (numbers of objects)
 	@assets=$$(host/tests/control-plane/build.sh); \
 	echo "building the host and what it is compared with: 10 minutes the first time"; \
 	cargo build --release -p oarlock --example native --example floor; \

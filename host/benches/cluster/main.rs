@@ -3,6 +3,12 @@
 //! arguments, and `... -- keep 5000` none, but keeps the control plane for a profiler. It needs what `make bench` builds before: the control plane, the default plugin, and the two examples.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on ends by panicking")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures are small, and shown with three digits"
+)]
 
 #[allow(dead_code, reason = "tests use the rest of it")]
 #[path = "../../tests/cluster/control_plane.rs"]
@@ -16,10 +22,14 @@ mod plot;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod changes;
+mod latency;
 mod machine;
 mod objects;
+mod plugins;
 mod population;
 mod program;
+mod reload;
 mod report;
 mod throughput;
 
@@ -32,7 +42,8 @@ use population::Population;
 type Scenario = (&'static str, fn(&[String]));
 
 /// Without arguments, each measures what `docs/benchmarks.md` shows.
-const SCENARIOS: [Scenario; 1] = [("throughput", throughput::run)];
+const SCENARIOS: [Scenario; 4] =
+    [("throughput", throughput::run), ("latency", latency::run), ("reload", reload::run), ("plugins", plugins::run)];
 
 fn main() {
     // Cargo passes it to each benchmark.

@@ -62,6 +62,11 @@ impl Population {
         say(&format!("made in {:.0} s", start.elapsed().as_secs_f64()));
     }
 
+    /// Of the administrator.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// What a program prints that prints the containers of each ReplicaSet once, sorted.
     pub(crate) fn lines(&self) -> &[String] {
         &self.lines

@@ -47,8 +47,20 @@ pub(crate) struct Memory {
     pub(crate) peak: f64,
     /// What is resident, `VmRSS`.
     pub(crate) resident: f64,
-    /// What of that is no file's, `RssAnon`.
+    /// What of that is no file's, `RssAnon` and `RssShmem`.
     pub(crate) anonymous: f64,
+}
+
+impl Memory {
+    /// What that process has.
+    pub(crate) fn of(pid: u32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+        };
+        Self { peak: field("VmHWM"), resident: field("VmRSS"), anonymous: field("RssAnon") + field("RssShmem") }
+    }
 }
 
 impl Program {
@@ -87,16 +99,7 @@ impl Program {
     }
 
     pub(crate) fn memory(&self) -> Memory {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let field = |name| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
-        };
-        Memory { peak: field("VmHWM"), resident: field("VmRSS"), anonymous: field("RssAnon") }
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.0.id()
+        Memory::of(self.child.0.id())
     }
 
     /// Kills it, and returns the lines that it has printed.
@@ -108,7 +111,7 @@ impl Program {
 }
 
 /// A process that is killed when this is dropped.
-struct Killed(Child);
+pub(crate) struct Killed(pub(crate) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {

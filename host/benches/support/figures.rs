@@ -23,6 +23,11 @@ impl Figures {
         if self.0.len().is_multiple_of(2) { f64::midpoint(self.0[middle - 1], self.0[middle]) } else { self.0[middle] }
     }
 
+    /// The least figure that this part of all does not exceed.
+    pub(crate) fn quantile(&self, part: f64) -> f64 {
+        self.0[((self.0.len() as f64 * part).ceil() as usize).clamp(1, self.0.len()) - 1]
+    }
+
     pub(crate) fn min(&self) -> f64 {
         self.0[0]
     }

@@ -29,7 +29,16 @@ pub(crate) fn example_file(name: &str, file: &str) -> String {
 
 /// The plugin that does what an object says, in that version.
 pub(crate) fn probe(version: u32) -> Vec<u8> {
-    let mut bytes = built("test-guests", "probe");
+    in_version(built("test-guests", "probe"), version)
+}
+
+/// The default plugin, which says its version, in that version.
+pub(crate) fn versioned(version: u32) -> Vec<u8> {
+    in_version(built("bench-guests", "versioned"), version)
+}
+
+/// A module with that number in place of the one that it says is its version.
+fn in_version(mut bytes: Vec<u8>, version: u32) -> Vec<u8> {
     let (marker, replacement) = (b"version-0000", format!("version-{version:04}"));
     let places: Vec<_> = (0..bytes.len() - marker.len()).filter(|at| bytes[*at..].starts_with(marker)).collect();
     assert!(!places.is_empty(), "the plugin has its version in it");
