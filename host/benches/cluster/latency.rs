@@ -25,6 +25,8 @@ const ROUNDS: usize = 5;
 /// How late a program told of each change, in milliseconds.
 #[derive(Default)]
 struct Late {
+    /// How late the API server had answered, for comparison.
+    answered: Vec<f64>,
     since_answered: Vec<f64>,
     since_due: Vec<f64>,
 }
@@ -76,6 +78,7 @@ pub(crate) fn run(arguments: &[String]) {
                 .wait("a line for each change", |seen| made.iter().all(|change| seen.at.contains_key(&change.stamp)));
             let of_round = late_by(&program, &made);
             say(&format!("round {round}, {name}: {}", row(&of_round.since_answered)));
+            late.answered.extend(of_round.answered);
             late.since_answered.extend(of_round.since_answered);
             late.since_due.extend(of_round.since_due);
         }
@@ -91,7 +94,8 @@ fn late_by(program: &Followed<Told>, made: &[Change]) -> Late {
         let late = |change: &Change| seen.at[&change.stamp].saturating_duration_since(instant(change));
         made.iter().map(|change| milliseconds(late(change))).collect()
     };
-    Late { since_answered: since(|change| change.answered), since_due: since(|change| change.due) }
+    let answered = made.iter().map(|change| milliseconds(change.answered - change.due)).collect();
+    Late { answered, since_answered: since(|change| change.answered), since_due: since(|change| change.due) }
 }
 
 fn report(late: &[Late; 2], rounds: usize) -> String {
@@ -102,6 +106,7 @@ fn report(late: &[Late; 2], rounds: usize) -> String {
     for (what, of) in [
         ("since the write was answered", (|late| &late.since_answered) as fn(&Late) -> &Vec<f64>),
         ("since it was to be made", |late| &late.since_due),
+        ("of that until the write was answered", |late| &late.answered),
     ] {
         for (name, late) in ["(a) oarlock", "(b) kube-rs"].iter().zip(late) {
             writeln!(text, "| {name}, {what} |{}", row(of(late))).unwrap();

@@ -47,7 +47,7 @@ pub(crate) struct Memory {
     pub(crate) peak: f64,
     /// What is resident, `VmRSS`.
     pub(crate) resident: f64,
-    /// What of that is no file's, `RssAnon` and `RssShmem`.
+    /// What of that is no file's, `RssAnon`.
     pub(crate) anonymous: f64,
 }
 
@@ -59,7 +59,7 @@ impl Memory {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
         };
-        Self { peak: field("VmHWM"), resident: field("VmRSS"), anonymous: field("RssAnon") + field("RssShmem") }
+        Self { peak: field("VmHWM"), resident: field("VmRSS"), anonymous: field("RssAnon") }
     }
 }
 
