@@ -1,6 +1,7 @@
 //! Names bytes by their content.
 
 use std::fmt::{self, Write as _};
+use std::io;
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,6 +13,13 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of all that is read.
+    pub fn read(from: &mut impl io::Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        io::copy(from, &mut hasher)?;
+        Ok(Self(hasher.finalize().into()))
     }
 
     /// Its 32 bytes, as they are stored.

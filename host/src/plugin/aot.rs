@@ -1,12 +1,18 @@
 //! Compiled plugins, kept on disk so that a plugin is compiled once.
 //!
-//! An entry is the digest of the compiled code followed by that code, in a file named after the digest of the plugin's
-//! bytes and a hash of the host's version and the engine's settings, the processor and wasmtime's version. The
-//! code is run as it is, so whoever can write here can run anything as the host: the folder is made with mode 0700, and
-//! one that others own or can write in is not used.
+//! An entry is the compiled code followed by its digest, in a file named after the digest of the plugin's bytes and a
+//! hash of the host's version and the engine's settings, the processor and wasmtime's version. The code is run as it is,
+//! so whoever can write here can run anything as the host: the folder is made with mode 0700, and one that others own or
+//! can write in is not used.
+//!
+//! Code that is kept is mapped and not read: it takes memory of the page cache, which the kernel may take back and which
+//! all hosts on a machine share, and of the host's own only what a plugin writes to. A file that is mapped is never
+//! written to again: a new one takes its place, or its name is removed.
 
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
+use std::io::{self, Read as _};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use wasmtime::Engine;
@@ -17,6 +23,9 @@ use crate::digest::Digest;
 
 /// How many bytes of entries are kept: those used last.
 const MAX_BYTES: u64 = 512 << 20;
+
+/// How an entry is laid out. Another one has other names.
+const LAYOUT: u32 = 2;
 
 /// A folder of compiled plugins, or none.
 #[derive(Debug)]
@@ -49,16 +58,13 @@ impl AotCache {
     /// in the log and taken away.
     pub(super) fn get(&self, engine: &Engine, plugin: &Digest) -> Option<Component> {
         let (folder, name) = (self.folder.as_ref()?, entry(engine, plugin));
-        let component = match folder.read(&name) {
+        let component = match folder.open_file(&name) {
             Ok(None) => return None,
             Err(error) => Err(error.to_string()),
-            Ok(Some(file)) => match file.split_first_chunk::<32>() {
-                // The code is what this program or another of this user wrote with `put`: its digest is right, and nobody
-                // else can write in the folder, nor to the file.
-                Some((digest, code)) if digest == Digest::of(code).as_bytes() => {
-                    deserialize(engine, code).map_err(|error| error.to_string())
-                }
-                _ => Err("its digest does not match".to_owned()),
+            Ok(Some(file)) => match is_whole(&file) {
+                Ok(true) => map(engine, &file).map_err(|error| format!("{error:#}")),
+                Ok(false) => Err("its digest does not match".to_owned()),
+                Err(error) => Err(error.to_string()),
             },
         };
         component
@@ -72,15 +78,14 @@ impl AotCache {
 
     /// Takes code that the compiler made of the plugin with these bytes, and keeps it.
     pub(super) fn take_in(&self, engine: &Engine, plugin: &Digest, code: &[u8]) -> wasmtime::Result<Component> {
-        let component = deserialize(engine, code)?;
         self.put(engine, plugin, code);
-        Ok(component)
+        self.get(engine, plugin).map_or_else(|| deserialize(engine, code), Ok)
     }
 
     /// Keeps the compiled code of the plugin with these bytes. A failure is said in the log.
     fn put(&self, engine: &Engine, plugin: &Digest, code: &[u8]) {
         let Some(folder) = &self.folder else { return };
-        let written = folder.write(&entry(engine, plugin), &[Digest::of(code).as_bytes(), code]);
+        let written = folder.write(&entry(engine, plugin), &[code, Digest::of(code).as_bytes()]);
         if let Err(error) = written.and_then(|()| drop_oldest(folder)) {
             tracing::warn!("cannot keep a compiled plugin in {}: {error}", folder.path().display());
         }
@@ -93,12 +98,35 @@ fn entry(engine: &Engine, plugin: &Digest) -> String {
     engine.precompile_compatibility_hash().hash(&mut hasher);
     // Which decides how modules are made components.
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    LAYOUT.hash(&mut hasher);
     format!("{plugin}-{:016x}.cwasm", hasher.finish())
 }
 
-/// The component of this code, which is what this very program has made.
+/// Whether a file is an entry as it was written: code, and the digest of that.
+fn is_whole(file: &File) -> io::Result<bool> {
+    const DIGEST: u64 = size_of::<Digest>() as u64;
+    let Some(code) = file.metadata()?.len().checked_sub(DIGEST) else { return Ok(false) };
+    let (digest, mut written) = (Digest::read(&mut file.take(code))?, Vec::new());
+    file.take(DIGEST).read_to_end(&mut written)?;
+    Ok(written == digest.as_bytes())
+}
+
+/// The component of this entry, which is whole.
+fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
+    // The file that was looked at, whatever has its name by now.
+    let open_files = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    let path = Path::new(open_files).join(file.as_raw_fd().to_string());
+    // SAFETY: the code is what this program or another of this user wrote with `put`: its digest is right, and nobody else
+    // can write in the folder, nor to the file, which this user's programs do not write to either.
+    #[allow(unsafe_code, reason = "wasmtime cannot tell by itself that the code is its own")]
+    unsafe {
+        Component::deserialize_file(engine, path)
+    }
+}
+
+/// The component of this code.
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: both callers have it from nobody else: from the compiler, which is this program, or from the cache.
+    // SAFETY: the caller has it from the compiler, which is this program.
     #[allow(unsafe_code, reason = "wasmtime cannot tell by itself that the code is its own")]
     unsafe {
         Component::deserialize(engine, code)
@@ -160,7 +188,7 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         let mut flipped = whole.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        let foreign = [Digest::of(b"not code").as_bytes().as_slice(), b"not code"].concat();
+        let foreign = [b"not code", Digest::of(b"not code").as_bytes().as_slice()].concat();
         for bad in [&flipped[..], &whole[..whole.len() / 2], b"", &foreign] {
             fs::write(&path, bad).unwrap();
             assert!(cache.get(&engine, &digest).is_none());

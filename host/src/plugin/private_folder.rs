@@ -1,7 +1,7 @@
 //! A folder that nobody else can write in.
 
 use std::fs::{DirBuilder, File, Metadata};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -38,11 +38,11 @@ impl PrivateFolder {
         &self.path
     }
 
-    /// Reads a whole file, and notes that it was used. None: there is no such file.
-    pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+    /// Opens a file to be read, and notes that it was used. None: there is no such file.
+    pub(super) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
         // Without NONBLOCK, opening a named pipe waits for somebody who writes to it.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match openat(self.folder.as_fd(), name, flags, Mode::empty()) {
+        let file = match openat(self.folder.as_fd(), name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -52,11 +52,9 @@ impl PrivateFolder {
             return Err(io::Error::other("it is no file"));
         }
         check(&metadata)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
         // It is only kept for a shorter time then.
         let _ = file.set_modified(SystemTime::now());
-        Ok(Some(bytes))
+        Ok(Some(file))
     }
 
     /// Writes a file as a whole: nobody sees a part of it.
@@ -115,6 +113,7 @@ fn distrust(owner: u32, mode: u32, me: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Read as _;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
@@ -134,6 +133,12 @@ mod tests {
         }
     }
 
+    fn read(folder: &PrivateFolder, name: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        folder.open_file(name).unwrap().unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
     #[test]
     fn a_folder_that_is_open_stays_the_same_whatever_is_put_in_its_place() {
         let place = tempfile::tempdir().unwrap();
@@ -143,7 +148,7 @@ mod tests {
         fs::rename(&path, place.path().join("moved")).unwrap();
         fs::create_dir(&path).unwrap();
         fs::write(path.join("a"), b"theirs").unwrap();
-        assert_eq!(folder.read("a").unwrap().unwrap(), b"ours");
+        assert_eq!(read(&folder, "a"), b"ours");
         folder.write("b", &[b"ours"]).unwrap();
         assert!(!path.join("b").exists() && place.path().join("moved/b").exists());
     }
@@ -155,11 +160,11 @@ mod tests {
         folder.write("a", &[b"ours"]).unwrap();
         let of_all = fs::Permissions::from_mode(0o666);
         fs::set_permissions(folder.path().join("a"), of_all).unwrap();
-        assert!(folder.read("a").is_err());
+        assert!(folder.open_file("a").is_err());
         fs::write(place.path().join("elsewhere"), b"theirs").unwrap();
         symlink(place.path().join("elsewhere"), folder.path().join("link")).unwrap();
-        assert!(folder.read("link").is_err());
-        assert_eq!(folder.read("none").unwrap(), None);
+        assert!(folder.open_file("link").is_err());
+        assert!(folder.open_file("none").unwrap().is_none());
     }
 
     #[test]
