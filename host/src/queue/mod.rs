@@ -26,6 +26,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(1000);
 /// for ever.
 const LIVE_IN_A_ROW: u32 = 16;
 
+/// Room for so many objects is kept when there is none in the queue.
+const KEPT: usize = 64;
+
 /// Which waiting work goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
@@ -220,7 +223,7 @@ impl Queue {
         }
         let delay = match end {
             End::Done => {
-                self.entries.remove(key);
+                self.remove(key);
                 return None;
             }
             End::Terminal => return None,
@@ -314,6 +317,10 @@ impl Queue {
     fn remove(&mut self, key: &ObjectRef) {
         let failures = self.entries.remove(key).map_or(0, |entry| entry.failures);
         self.failing -= usize::from(failures > 0);
+        if self.entries.is_empty() && self.entries.capacity() > KEPT {
+            // It had all objects to reconcile, and will not have so many again soon. What keys there are, are stale.
+            (self.entries, self.live, self.backlog) = Default::default();
+        }
     }
 
     /// Makes the object waiting, whatever it was but running.
@@ -621,5 +628,21 @@ mod tests {
         queue.forget(&key("running"));
         queue.finish(&key("running"), RETRY, now);
         assert!(queue.is_idle() && queue.next_due().is_none() && queue.entries.is_empty());
+    }
+
+    #[test]
+    fn a_queue_that_has_worked_off_much_takes_little_memory() {
+        let (mut queue, now) = (Queue::new(0), Instant::now());
+        for turn in 0..2 {
+            for name in 0..1000 {
+                let priority = if name % 2 == 0 { Priority::Live } else { Priority::Backlog };
+                queue.add(&key(&name.to_string()), priority, now);
+            }
+            while let Some(job) = queue.take(now) {
+                queue.finish(&job.key, End::Done, now);
+            }
+            let kept = queue.entries.capacity() + queue.live.capacity() + queue.backlog.capacity();
+            assert!(queue.is_idle() && kept <= 3 * KEPT, "{turn}: {kept}");
+        }
     }
 }
