@@ -84,17 +84,22 @@ test-guests: wasm-target
 	@mkdir -p target/test-guests
 	@cp $(BUILT)/probe.wasm target/test-guests/probe.wasm
 
-.PHONY: bench-guests
-bench-guests: wasm-target
-	@echo "building the plugins of the benchmarks"
-	@$(PLUGIN_BUILD) --quiet -p versioned
-	@mkdir -p target/bench-guests
-	@cp $(BUILT)/versioned.wasm target/bench-guests/versioned.wasm
-
 # What Prometheus checks rules and metrics with.
 .PHONY: promtool
 promtool:
 	@host/tests/monitoring/promtool.sh >/dev/null
+
+.PHONY: bench-guests
+bench-guests: wasm-target
+	@echo "building the plugins of the benchmarks"
+	@$(PLUGIN_BUILD) -p print-containers -p bench-guests --lib --examples
+	@mkdir -p target/bench-guests
+	@cp $(BUILT)/print_containers.wasm target/bench-guests/print-containers.wasm
+	@cp $(BUILT)/examples/{empty,fields,get,versioned}.wasm target/bench-guests/
+
+.PHONY: bench-micro
+bench-micro: bench-guests ## Measure the parts that a call is made of, which is a part of `make bench`; 3 minutes
+	@cargo bench -p bench-micro >/dev/null
 
 .PHONY: test
 test: plugins test-guests deploy-tools promtool browser ## Test everything, against a real control plane
@@ -129,6 +134,7 @@ bench: default-plugin bench-guests ## Measure all of docs/benchmarks.md anew, or
 	cargo bench -p oarlock --bench cluster --no-run; \
 	[ ! -d /dev/shm ] || export TMPDIR=/dev/shm; \
 	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo bench -p oarlock --bench cluster -- $(if $(SIZES),throughput $(SIZES))
+	@$(if $(SIZES),,$(MAKE) --no-print-directory bench-micro)
 
 .PHONY: fuzz
 fuzz: plugins ## Look for bytes that do harm, SECONDS (60) for each of the targets of host/tests/fuzz

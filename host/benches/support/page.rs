@@ -17,8 +17,13 @@ pub(crate) fn write_image(name: &str, text: &str) {
     fs::write(docs().join("images").join(name), text).unwrap();
 }
 
+/// In the nearest folder above the package that has the page.
 fn docs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    above
+        .map(|folder| folder.join("docs"))
+        .find(|docs| docs.join("benchmarks.md").exists())
+        .expect("docs/benchmarks.md")
 }
 
 fn replaced(page: &str, name: &str, markdown: &str) -> Option<String> {
