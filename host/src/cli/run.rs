@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -307,6 +308,7 @@ fn run(
     line: &ProgressLine,
     before: impl AsyncFnOnce(&CancellationToken) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
+    allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("async runtime")?;
     let once = config.once;
     let summary = runtime.block_on(async {
@@ -332,6 +334,14 @@ fn run(
     }
     tracing::info!("{summary}");
     Ok(if once && summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Has as many files open as the process may have: the compiled code of each plugin is one. The lower limit that most
+/// systems begin with is for programs that use select(2).
+fn allow_open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where this fails, there are as many as there were.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn buffered<W: Write>(to: W) -> BufWriter<W> {

@@ -231,6 +231,31 @@ fn a_host_whose_output_nobody_reads_ends() {
 }
 
 #[test]
+fn a_host_has_as_many_files_open_as_it_may() {
+    let place = Workplace::new();
+    place.plugin("print-containers", &plugins::print_containers());
+    place.object(&replica_set("a", &["main"]));
+    let mut child = Command::new("sh")
+        .args(["-c", r#"ulimit -S -n 64; exec "$@""#, "sh", env!("CARGO_BIN_EXE_oarlock"), "run", "--cache-dir", "off"])
+        .arg("--plugins")
+        .arg(&place.plugins)
+        .arg("--manifests")
+        .arg(&place.manifests)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(stdout.next().unwrap().unwrap(), "default/a: main");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<_> = line.split_whitespace().skip(3).take(2).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] != "64", "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_host_whose_log_nobody_reads_goes_on_and_stops_when_asked() {
     let place = Workplace::new();
     place.plugin("probe", &plugins::probe(1));
