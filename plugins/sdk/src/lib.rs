@@ -6,6 +6,7 @@ pub mod cluster;
 mod describe;
 #[doc(hidden)]
 pub mod export;
+mod json;
 pub mod log;
 mod object;
 mod object_ref;

@@ -1,12 +1,12 @@
 //! An object of the cluster, read in place.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value};
-use serde_json::Deserializer as JsonDeserializer;
+use serde::de::value::UnitDeserializer;
+use serde::de::{Deserialize, Error as _};
+use serde_json::Error;
 
+use crate::json::Reader;
 use crate::{Failure, ObjectRef};
 
 /// An object as the API server serves it, in JSON.
@@ -59,20 +59,27 @@ impl Object {
     ///
     /// A shape that does not fit is a [`Failure::Terminal`]: it stays so until the object changes.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
-        serde_json::from_str(&self.0).map_err(|error| self.unexpected("", &error))
+        let mut json = Reader::new(&self.0);
+        T::deserialize(&mut json).map_err(|error| self.unexpected("", &error, &json))
     }
 
     /// The value at a JSON pointer (RFC 6901), such as `/spec/template/spec/containers` or `/spec/ports/0/name`.
     ///
     /// Where there is nothing, an `Option` is none, and any other `T` a [`Failure::Terminal`].
     pub fn at<'a, T: Deserialize<'a>>(&'a self, pointer: &str) -> Result<T, Failure> {
-        let mut json = JsonDeserializer::from_str(&self.0);
-        let value = At { pointer, whole: pointer, value: PhantomData }.deserialize(&mut json);
-        value.map_err(|error| self.unexpected(&format!(" at {pointer}"), &error))
+        let mut json = Reader::new(&self.0);
+        let value = match json.go_to(pointer) {
+            Ok(true) => T::deserialize(&mut json),
+            // Null is none for an option, and of the wrong type for nearly all else.
+            Ok(false) => T::deserialize(UnitDeserializer::<Error>::new())
+                .map_err(|_| Error::custom(format_args!("there is no `{pointer}`"))),
+            Err(error) => Err(error),
+        };
+        value.map_err(|error| self.unexpected(&format!(" at {pointer}"), &error, &json))
     }
 
     /// What does not fit is quoted in the error, and ends up in a log: not what is in a Secret.
-    fn unexpected(&self, place: &str, error: &serde_json::Error) -> Failure {
+    fn unexpected(&self, place: &str, error: &Error, json: &Reader<'_>) -> Failure {
         #[derive(serde::Deserialize)]
         struct Kind<'a> {
             #[serde(borrow)]
@@ -84,7 +91,10 @@ impl Object {
                 "unexpected object{place}: it is a Secret, of which no more is said"
             ));
         }
-        Failure::terminal(format_args!("unexpected object{place}: {error}"))
+        let text = error.to_string();
+        // A line and a column are those within a number or the like.
+        let what = text.rsplit_once(" at line ").filter(|_| error.line() > 0).map_or(&*text, |(what, _)| what);
+        Failure::terminal(format_args!("unexpected object{place}: {what}, at byte {}", json.place()))
     }
 
     /// The name of the object, to read, change or delete it by.
@@ -107,86 +117,6 @@ impl Object {
         Ok(ObjectRef { api_version, kind, namespace, name })
     }
 }
-
-/// Deserializes what is at a JSON pointer, and skips the rest.
-struct At<'p, T> {
-    /// What is left of the pointer.
-    pointer: &'p str,
-    whole: &'p str,
-    value: PhantomData<T>,
-}
-
-impl<'p, T> At<'p, T> {
-    /// The next token of the pointer, and the rest.
-    fn split(&self) -> (Cow<'p, str>, Self) {
-        let pointer = self.pointer.strip_prefix('/').unwrap_or(self.pointer);
-        let (token, rest) = pointer.split_at(pointer.find('/').unwrap_or(pointer.len()));
-        let token =
-            if token.contains('~') { token.replace("~1", "/").replace("~0", "~").into() } else { Cow::Borrowed(token) };
-        (token, Self { pointer: rest, whole: self.whole, value: PhantomData })
-    }
-
-    fn missing<'de, E: de::Error>(&self) -> Result<T, E>
-    where
-        T: Deserialize<'de>,
-    {
-        // Null is none for an option, and of the wrong type for nearly all else.
-        T::deserialize(value::UnitDeserializer::<E>::new())
-            .map_err(|_| E::custom(format_args!("there is no `{}`", self.whole)))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for At<'_, T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        if self.pointer.is_empty() { T::deserialize(deserializer) } else { deserializer.deserialize_any(self) }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for At<'_, T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object or a list with `{}`", self.pointer)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let (token, rest) = self.split();
-        while let Some(Key(key)) = map.next_key()? {
-            if key == token {
-                let value = map.next_value_seed(rest)?;
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                return Ok(value);
-            }
-            map.next_value::<IgnoredAny>()?;
-        }
-        self.missing()
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
-        let (token, rest) = self.split();
-        let Ok(index) = token.parse::<usize>() else {
-            return Err(de::Error::custom(format_args!("`{token}` is no index of a list")));
-        };
-        for _ in 0..index {
-            if list.next_element::<IgnoredAny>()?.is_none() {
-                return self.missing();
-            }
-        }
-        let Some(value) = list.next_element_seed(rest)? else { return self.missing() };
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(value)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<T, E> {
-        self.missing()
-    }
-}
-
-/// A member's name, copied only if it is written with escapes.
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
