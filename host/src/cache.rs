@@ -407,16 +407,16 @@ mod tests {
     fn what_was_written_is_kept_packed_once_the_watch_has_told_of_it() {
         let with = |json: &Json| Object { json: json.clone(), ..object("a", "u", "7") };
         let text = r#"{"metadata":{"name":"a"}}"#.repeat(100);
-        let (mut packer, mut packed) = (Packer::default(), Json::from(&*text));
-        while packed.kept() == text.len() {
-            packer.pack(&mut packed);
+        let (mut packer, mut echo) = (Packer::default(), Json::from(&*text));
+        while echo.kept() == text.len() {
+            packer.pack(&mut echo);
         }
         let mut cache = Cache::default();
         wrote(&mut cache, with(&Json::from(&*text)));
-        assert_eq!(apply(&mut cache, vec![Event::Apply(with(&packed))]), [""; 0], "the echo is no change");
+        assert_eq!(apply(&mut cache, vec![Event::Apply(with(&echo))]), [""; 0], "the echo is no change");
         let kept = cache.get(&ObjectKey::new(Some("default"), "a")).unwrap();
-        assert_eq!((kept.json.kept(), kept.json.len()), (packed.kept(), text.len()));
-        assert_eq!(cache.bytes(), packed.kept());
+        assert_eq!((kept.json.kept(), kept.json.len()), (echo.kept(), text.len()));
+        assert_eq!(cache.bytes(), echo.kept());
     }
 
     #[test]

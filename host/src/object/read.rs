@@ -104,13 +104,15 @@ struct Parts<'a> {
     finalizers: Option<&'a str>,
     owner_references: Option<&'a str>,
     managed_fields: Option<&'a str>,
+    /// Something is no text that has to be one: it is no object of Kubernetes'.
+    is_odd: bool,
 }
 
 impl<'a> Parts<'a> {
     fn of(text: &'a str) -> Self {
         let mut parts = Self::default();
-        for (name, value) in scan::members(text) {
-            match name {
+        for (name, value) in members(text) {
+            match &*name {
                 "apiVersion" => parts.typed.0 = true,
                 "kind" => parts.typed.1 = true,
                 "metadata" => parts.take_metadata(value),
@@ -121,24 +123,33 @@ impl<'a> Parts<'a> {
     }
 
     fn take_metadata(&mut self, metadata: &'a str) {
-        for (name, value) in scan::members(metadata) {
-            match name {
-                "namespace" => self.namespace = string(value),
-                "name" => self.name = string(value),
-                "uid" => self.uid = string(value),
-                "resourceVersion" => self.resource_version = string(value),
-                "deletionTimestamp" => self.deletion_timestamp = Some(value),
-                "finalizers" => self.finalizers = Some(value),
-                "ownerReferences" => self.owner_references = Some(value),
-                "managedFields" => self.managed_fields = Some(value),
-                _ => {}
-            }
+        for (name, value) in members(metadata).filter(|(_, value)| *value != "null") {
+            let text = match &*name {
+                "namespace" => &mut self.namespace,
+                "name" => &mut self.name,
+                "uid" => &mut self.uid,
+                "resourceVersion" => &mut self.resource_version,
+                name => {
+                    match name {
+                        "deletionTimestamp" => self.deletion_timestamp = Some(value),
+                        "finalizers" => self.finalizers = Some(value),
+                        "ownerReferences" => self.owner_references = Some(value),
+                        "managedFields" => self.managed_fields = Some(value),
+                        _ => {}
+                    }
+                    continue;
+                }
+            };
+            // No name has a NUL, which a key has between namespace and name.
+            *text = string(value).filter(|text| !text.contains('\0'));
+            self.is_odd |= text.is_none();
         }
     }
 
     /// The object, of that kind where the text does not say and this does. None: it has no name.
     fn object(self, text: &str, gvk: Option<&Gvk>) -> Option<Object> {
-        let key = ObjectKey::new(self.namespace.as_deref(), self.name.as_deref()?);
+        let name = self.name.as_deref().filter(|_| !self.is_odd)?;
+        let key = ObjectKey::new(self.namespace.as_deref(), name);
         let json = Json::from(self.passed_on(text, gvk));
         let boxed = |field: Option<Cow<'_, str>>| field.map_or_else(Box::default, |text| Box::from(&*text));
         let finalizers = self.finalizers.and_then(|value| serde_json::from_str::<Vec<Box<str>>>(value).ok());
@@ -204,6 +215,14 @@ struct OwnerHead<'a> {
     #[serde(borrow)]
     uid: Cow<'a, str>,
     controller: Option<bool>,
+}
+
+/// The members of an object. A name is mostly as it stands in the text.
+fn members(object: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+    let unescaped = |name: &str| serde_json::from_str::<String>(&format!("\"{name}\"")).unwrap_or_default();
+    scan::members(object).map(move |(name, value)| {
+        (if name.contains('\\') { Cow::Owned(unescaped(name)) } else { Cow::Borrowed(name) }, value)
+    })
 }
 
 /// What a string stands for. None: it is none.

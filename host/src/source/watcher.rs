@@ -272,7 +272,7 @@ impl<'a> Watcher<'a> {
                     self.packer.pack(&mut object.json);
                     tell(Event::InitApply(object));
                 }
-                Err(Nameless { uid }) => self.leave_out(uid),
+                Err(Nameless { uid }) => self.leave_out(&uid),
             })?;
             let read = piece.len();
             answer.consume_unpin(read);
@@ -356,14 +356,14 @@ impl<'a> Watcher<'a> {
         let uid = raw.uid().unwrap_or_default();
         let object = raw.into_object(&self.kind.gvk);
         if object.is_none() {
-            self.leave_out(uid);
+            self.leave_out(&uid);
         }
         object
     }
 
     /// Says once of an object that it has no name.
-    fn leave_out(&mut self, uid: String) {
-        if self.nameless.len() < MAX_NAMELESS && self.nameless.insert(uid.clone()) {
+    fn leave_out(&mut self, uid: &str) {
+        if self.nameless.len() < MAX_NAMELESS && self.nameless.insert(uid.to_owned()) {
             tracing::warn!("{} sent a {} without a name, of uid {uid:?}, which is left out", self.url, self.kind);
         }
     }

@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 /// the managed fields.
 pub(crate) fn object(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let item = Object::read(text.trim(), &Gvk::replica_set()).ok();
     let Ok(raw) = serde_json::from_str::<RawObject>(text) else {
         assert!(serde_json::from_str::<Value>(text).is_err(), "JSON is refused");
         return;
@@ -30,9 +31,10 @@ pub(crate) fn object(bytes: &[u8]) {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return };
     if serde_json::from_str::<Unambiguous>(text).is_err() {
         // Who reads a name that is there twice, and which of them, is not laid down.
-        found.inspect(|object| drop(serde_json::from_str::<Value>(&object.json).expect("it stays JSON")));
+        found.inspect(|object| drop(serde_json::from_str::<Value>(&object.json.text()).expect("it stays JSON")));
         return;
     }
+    assert_eq!(item, found, "an item of a list is read as any other object");
     let expected = named(&value);
     match (&found, &expected) {
         (Some(object), Some(expected)) => same(object, expected),
@@ -47,7 +49,10 @@ fn named(value: &Value) -> Option<Map<String, Value>> {
     // Of an object whose metadata is not what Kubernetes' types allow, the host need not find anything.
     let metadata = fields.get_mut("metadata")?.as_object_mut()?;
     let texts = ["name", "namespace", "uid", "resourceVersion"];
-    let is_text = |name: &&str| metadata.get(*name).is_none_or(|value| value.is_string() || value.is_null());
+    let is_text = |name: &&str| {
+        let value = metadata.get(*name).filter(|value| !value.is_null());
+        value.is_none_or(|value| value.as_str().is_some_and(|text| !text.contains('\0')))
+    };
     if !texts.iter().all(is_text) || !metadata.get("name")?.is_string() {
         return None;
     }
@@ -60,13 +65,14 @@ fn named(value: &Value) -> Option<Map<String, Value>> {
 }
 
 fn same(object: &Object, expected: &Map<String, Value>) {
-    let value: Value = serde_json::from_str(&object.json).expect("it stays JSON");
+    let text = object.json.text();
+    let value: Value = serde_json::from_str(&text).expect("it stays JSON");
     assert_eq!(value.as_object(), Some(expected));
-    assert!(serde_json::from_str::<Unambiguous>(&object.json).is_ok(), "a name is there twice: {}", object.json);
+    assert!(serde_json::from_str::<Unambiguous>(&text).is_ok(), "a name is there twice: {text}");
     let metadata = &expected["metadata"];
     let text = |name: &str| metadata[name].as_str();
     assert_eq!(Some(object.key.name()), text("name"));
-    assert_eq!(object.key.namespace(), text("namespace"));
+    assert_eq!(object.key.namespace(), text("namespace").filter(|namespace| !namespace.is_empty()));
     assert_eq!(&*object.uid, text("uid").unwrap_or_default());
     assert_eq!(&*object.resource_version, text("resourceVersion").unwrap_or_default());
     if let Some(finalizers) = metadata["finalizers"].as_array().filter(|all| all.iter().all(Value::is_string)) {
