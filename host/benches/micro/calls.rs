@@ -41,7 +41,7 @@ pub(crate) fn measure(criterion: &mut Criterion<Processor>, runtime: &Runtime) {
                             for _ in 0..count {
                                 call(&mut caller, &plugin, objects.next(), start).await;
                             }
-                            time() - begin
+                            time().saturating_sub(begin)
                         })
                     });
                 });

@@ -3,6 +3,12 @@
 //! `docs/benchmarks.md`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what does not work here is shown to whoever runs it")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures are small, and shown with three digits"
+)]
 
 mod calls;
 #[path = "../support/figures.rs"]

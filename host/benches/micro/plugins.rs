@@ -27,8 +27,8 @@ fn loader(engine: Engine, cache: AotCache) -> Arc<Loader> {
 }
 
 async fn from(loader: &Arc<Loader>, name: &str) -> Arc<Plugin> {
-    let loaded = trial::load(Arc::clone(loader), &file(name), None, |_| None).await;
-    loaded.unwrap_or_else(|error| panic!("{name}: {error:#}; `make bench-guests`"))
+    let plugin = trial::load(Arc::clone(loader), &file(name), None, |_| None).await;
+    plugin.unwrap_or_else(|error| panic!("{name}: {error:#}; `make bench-guests`"))
 }
 
 /// Each of the default plugin. Several threads work at it, so that these are times by the clock on the wall.

@@ -23,7 +23,7 @@ impl Measurement for Processor {
     }
 
     fn end(&self, start: Duration) -> Duration {
-        time() - start
+        time().saturating_sub(start)
     }
 
     fn add(&self, one: &Duration, other: &Duration) -> Duration {

@@ -12,13 +12,17 @@ use crate::object::scan;
 
 /// Why a body is no list.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Malformed {
+pub enum Malformed {
+    /// It is something else.
     #[error("the API server has sent something else than a list")]
     NoList,
+    /// It ends in the middle.
     #[error("the API server has sent a list that breaks off")]
     Cut,
+    /// It does not say what a list says of itself.
     #[error("the API server has sent a list whose metadata cannot be read: {0}")]
     Metadata(#[from] serde_json::Error),
+    /// It is not UTF-8.
     #[error("the API server has sent a list that is no text: {0}")]
     NoText(#[from] Utf8Error),
 }
@@ -28,7 +32,7 @@ pub(super) enum Malformed {
 /// [`ListMeta`]: k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct ListMeta {
+pub struct ListMeta {
     resource_version: Option<String>,
     /// Asks for the next page.
     #[serde(rename = "continue")]
@@ -37,12 +41,12 @@ pub(super) struct ListMeta {
 
 impl ListMeta {
     /// The resource version of all of it.
-    pub(super) fn version(&self) -> Option<String> {
+    pub fn version(&self) -> Option<String> {
         self.resource_version.clone().filter(|version| !version.is_empty())
     }
 
     /// What asks for the next page. None: this is the last one.
-    pub(super) fn token(&self) -> Option<String> {
+    pub fn token(&self) -> Option<String> {
         self.token.clone().filter(|token| !token.is_empty())
     }
 }
@@ -51,7 +55,7 @@ impl ListMeta {
 ///
 /// It goes by brackets and strings alone: whether an object is JSON is seen by whoever reads it.
 #[derive(Debug, Default)]
-pub(super) struct ListBody {
+pub struct ListBody {
     meta: ListMeta,
     /// It has begun.
     is_object: bool,
@@ -77,7 +81,7 @@ enum Part {
 
 impl ListBody {
     /// Takes in the piece of the body that comes next, and tells of each object that is complete with it.
-    pub(super) fn push(&mut self, piece: &[u8], item: &mut impl FnMut(&str)) -> Result<(), Malformed> {
+    pub fn push(&mut self, piece: &[u8], item: &mut impl FnMut(&str)) -> Result<(), Malformed> {
         if !self.is_object
             && let Some(first) = piece.trim_ascii_start().first()
         {
@@ -137,7 +141,7 @@ impl ListBody {
     }
 
     /// What the list says of itself, once all of it has arrived.
-    pub(super) fn end(self) -> Result<ListMeta, Malformed> {
+    pub fn end(self) -> Result<ListMeta, Malformed> {
         if self.is_object && self.depth == 0 { Ok(self.meta) } else { Err(Malformed::Cut) }
     }
 

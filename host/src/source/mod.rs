@@ -1,7 +1,7 @@
 //! Where objects come from.
 
 pub mod cluster;
-mod list;
+pub mod list;
 pub mod manifests;
 mod watcher;
 
