@@ -32,6 +32,16 @@ use tokio::runtime::Runtime;
 
 use crate::processor::Processor;
 
+// print-containers is a module of this program, and takes it for the SDK: its macro hands out the function that it is given.
+extern crate self as oarlock_sdk;
+pub(crate) use sdk::{Failure, Outcome, Request};
+macro_rules! reconciler {
+    ($reconcile:path) => {
+        pub(crate) const RECONCILE: fn(&crate::Request) -> Result<crate::Outcome, crate::Failure> = $reconcile;
+    };
+}
+pub(crate) use reconciler;
+
 /// Sizes of objects, in KB of 1000 bytes.
 const SIZES: [usize; 4] = [1, 4, 16, 256];
 

@@ -1,7 +1,7 @@
 //! What calls are measured against: the copy that cannot be done without, and the same code without a sandbox.
 
 use criterion::Criterion;
-use oarlock_sdk::{Object, ObjectRef, Request};
+use sdk::{Object, ObjectRef, Request};
 use wasmtime::{Engine, Instance, Module, Store};
 
 use crate::objects::texts;
@@ -9,7 +9,6 @@ use crate::processor::Processor;
 use crate::{SIZES, sized};
 
 #[path = "../../../plugins/print-containers/src/lib.rs"]
-#[allow(missing_docs, unreachable_pub, reason = "it is a crate elsewhere")]
 mod print_containers;
 
 /// A module with a memory of 17 pages, which is exported as `memory`, and nothing else.
@@ -49,7 +48,7 @@ fn native(criterion: &mut Criterion<Processor>) {
                     attempt: 0,
                     deleting: false,
                 };
-                print_containers::reconcile(&request)
+                print_containers::RECONCILE(&request)
             });
         });
     }

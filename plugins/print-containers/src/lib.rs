@@ -8,8 +8,7 @@ struct Container<'a> {
     name: &'a str,
 }
 
-/// Prints them in a line, after the name of the ReplicaSet.
-pub fn reconcile(request: &Request) -> Result<Outcome, Failure> {
+fn reconcile(request: &Request) -> Result<Outcome, Failure> {
     if let Some(replica_set) = &request.object {
         let containers: Vec<Container> = replica_set.at("/spec/template/spec/containers")?;
         let names: Vec<_> = containers.iter().map(|container| container.name).collect();
