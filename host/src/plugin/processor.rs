@@ -1,33 +1,47 @@
 //! How much processor time a guest has had, with what the host does for it when it is called.
+//!
+//! Asking the kernel for it takes longer than many a call. So a call is only timed, by a clock that is read without the
+//! kernel, until its first epoch ends; from then on the kernel is asked.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+
+use super::sandbox::TICK;
 
 /// The processor time of a future. A guest runs while one is polled, on the thread that does so.
 #[derive(Debug, Default)]
 pub(super) struct ProcessorTime {
     /// Of all polls that are over, in nanoseconds.
     before: AtomicU64,
-    /// What the thread had had when the poll began that goes on.
+    /// What the clock showed when the poll began that goes on.
     begin: AtomicU64,
+    /// An epoch has ended in the call, and the clock is that of the thread.
+    is_long: AtomicBool,
 }
 
 impl ProcessorTime {
     /// Begins anew.
     pub(super) fn reset(&self) {
         self.before.store(0, Ordering::Relaxed);
+        self.is_long.store(false, Ordering::Relaxed);
     }
 
-    /// What there was until now, asked for from within the poll that goes on.
-    pub(super) fn used(&self) -> Duration {
+    /// What there was until now, at the end of an epoch, within the poll that goes on.
+    pub(super) fn used_at_tick(&self) -> Duration {
+        if !self.is_long.load(Ordering::Relaxed) {
+            self.end_poll();
+            self.is_long.store(true, Ordering::Relaxed);
+            self.begin_poll();
+        }
         Duration::from_nanos(self.before.load(Ordering::Relaxed) + self.of_poll())
     }
 
-    /// What there was in all polls that are over.
+    /// What there was in all polls that are over. Of a call within one epoch, it is the time that these took, which is more
+    /// where the thread had to wait for a processor, but no more than an epoch for each.
     pub(super) fn used_before(&self) -> Duration {
         Duration::from_nanos(self.before.load(Ordering::Relaxed))
     }
@@ -36,22 +50,40 @@ impl ProcessorTime {
     pub(super) async fn count<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         std::future::poll_fn(move |context| {
-            self.begin.store(of_thread(), Ordering::Relaxed);
+            self.begin_poll();
             let poll: Poll<T> = future.as_mut().poll(context);
-            self.before.fetch_add(self.of_poll(), Ordering::Relaxed);
+            self.end_poll();
             poll
         })
         .await
     }
 
+    fn begin_poll(&self) {
+        self.begin.store(self.clock(), Ordering::Relaxed);
+    }
+
+    fn end_poll(&self) {
+        self.before.fetch_add(self.of_poll(), Ordering::Relaxed);
+    }
+
     fn of_poll(&self) -> u64 {
-        of_thread().saturating_sub(self.begin.load(Ordering::Relaxed))
+        let time = self.clock().saturating_sub(self.begin.load(Ordering::Relaxed));
+        if self.is_long.load(Ordering::Relaxed) { time } else { time.min(EPOCH) }
+    }
+
+    /// In nanoseconds.
+    fn clock(&self) -> u64 {
+        read(if self.is_long.load(Ordering::Relaxed) { ClockId::ThreadCPUTime } else { ClockId::Monotonic })
     }
 }
 
-/// What this thread has had in its life, in nanoseconds.
-fn of_thread() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+/// In nanoseconds. What runs for longer is interrupted by the end of an epoch.
+#[allow(clippy::cast_possible_truncation, reason = "it is 10 ms")]
+const EPOCH: u64 = TICK.as_nanos() as u64;
+
+/// What that clock shows, in nanoseconds.
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
@@ -62,9 +94,9 @@ mod tests {
 
     use super::*;
 
-    fn work() {
-        let begin = of_thread();
-        while of_thread() - begin < 20_000_000 {
+    fn work(milliseconds: u64) {
+        let begin = read(ClockId::ThreadCPUTime);
+        while read(ClockId::ThreadCPUTime) - begin < milliseconds * 1_000_000 {
             std::hint::black_box(begin);
         }
     }
@@ -76,12 +108,14 @@ mod tests {
         let used = tokio::spawn(async move {
             let own = Arc::clone(&counted);
             let guest = async move {
-                work();
-                let first = own.used();
+                // As at the end of an epoch that ends at once.
+                own.used_at_tick();
+                work(20);
+                let first = own.used_at_tick();
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 thread::sleep(Duration::from_millis(50));
-                work();
-                (first, own.used())
+                work(20);
+                (first, own.used_at_tick())
             };
             counted.count(guest).await
         });
@@ -92,5 +126,23 @@ mod tests {
         assert!(time.used_before() >= both);
         time.reset();
         assert_eq!(time.used_before(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_call_within_an_epoch_counts_what_it_worked_and_one_that_is_held_up_no_more_than_an_epoch() {
+        let time = ProcessorTime::default();
+        time.count(async { work(1) }).await;
+        let short = time.used_before();
+        assert!(short >= Duration::from_millis(1) && short <= TICK, "{short:?}");
+        time.reset();
+        time.count(async { thread::sleep(4 * TICK) }).await;
+        assert_eq!(time.used_before(), TICK);
+        time.reset();
+        let held_up = async {
+            thread::sleep(4 * TICK);
+            time.used_at_tick()
+        };
+        let used = time.count(held_up).await;
+        assert!((TICK..2 * TICK).contains(&used), "{used:?}");
     }
 }

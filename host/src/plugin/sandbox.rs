@@ -1,10 +1,12 @@
 //! What a guest runs in: its store, its limits, and its standard streams.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
-use tokio::time::error::Elapsed;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{HostWallClock, I32Exit, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -80,7 +82,7 @@ impl Sandbox {
         let time = Arc::<ProcessorTime>::default();
         let counted = Arc::clone(&time);
         store.epoch_deadline_callback(move |_| {
-            Ok(if counted.used() < limits.cpu {
+            Ok(if counted.used_at_tick() < limits.cpu {
                 UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
             } else {
                 UpdateDeadline::Interrupt
@@ -109,10 +111,10 @@ impl Sandbox {
         part: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         self.store.set_epoch_deadline(1);
-        match tokio::time::timeout_at(self.deadline, self.time.count(part(&mut self.store))).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.explain(&error)),
-            Err(Elapsed { .. }) => Err(CallError::WallTime(self.limits.wall)),
+        match until(self.deadline, self.time.count(part(&mut self.store))).await {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(self.explain(&error)),
+            None => Err(CallError::WallTime(self.limits.wall)),
         }
     }
 
@@ -134,6 +136,20 @@ impl Sandbox {
             CallError::Trap(error.root_cause().to_string())
         }
     }
+}
+
+/// What comes of the future, if that is before the deadline. Most end the first time that they are polled: only for one
+/// that does not, a timer is made.
+async fn until<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let (mut future, mut timer) = (pin!(future), None);
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer.as_mut().poll(context).map(|()| None)
+    })
+    .await
 }
 
 /// What a call has used.

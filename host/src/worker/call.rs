@@ -44,8 +44,9 @@ impl Workshop {
         });
 
         let request = Request { target, object: object.as_deref(), attempt: *attempt, id, reader: &reader };
-        let may_write = controller.quota().left(plugin.limits.writing, Instant::now());
-        pulse.begin(target, "the call", plugin.limits.wall, Instant::now());
+        let begin = Instant::now();
+        let may_write = controller.quota().left(plugin.limits.writing, begin);
+        pulse.begin(target, "the call", plugin.limits.wall, begin);
         let span = spans::call(&plugin.digest);
         let answer = caller.reconcile(plugin, request, may_write).instrument(span.clone()).await;
         let Answer { result, stdout, stderr, written, dropped, usage } = answer;
@@ -60,8 +61,9 @@ impl Workshop {
             tape.answered(&result, &stdout, &stderr);
         }
 
-        pulse.begin(target, "what it printed", STEP_TIME, Instant::now());
-        if let Some(dropped) = controller.quota().spend(written, dropped, Instant::now()) {
+        let end = Instant::now();
+        pulse.begin(target, "what it printed", STEP_TIME, end);
+        if let Some(dropped) = controller.quota().spend(written, dropped, end) {
             tracing::warn!(
                 plugin = &*plugin.name,
                 "it writes too much: {dropped} bytes are left out, of the call for {target} and others before it since this \

@@ -187,10 +187,11 @@ impl Workshop {
         let span = spans::reconcile(&controller.name, &work.target, work.attempt, &id);
         let result = self.reconcile_or_catch(controller, work, (caller, metrics), id).instrument(span.clone()).await;
 
-        let took = start.elapsed();
+        let now = Instant::now();
+        let took = now.saturating_duration_since(start);
         verdict::count(metrics, &result, took);
         self.tally.count_call(result.is_ok());
-        self.journals.call(journal, took, result.is_err(), Instant::now());
+        self.journals.call(journal, took, result.is_err(), now);
         let end = self.end(controller, work, &result);
         let ended = self.dispatch.finish(controller, work, end, verdict::sign_of(&work.plugin, &result));
         let reason = verdict::reason_of(&result);
