@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::object::{Object, ObjectKey, is_surely_older};
+use crate::object::{Object, ObjectKey, ResourceVersion, Uid};
 
 /// What a source tells, in the vocabulary of kube's watcher.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ pub enum Event {
         /// Which object.
         key: ObjectKey,
         /// Its uid.
-        uid: Box<str>,
+        uid: Uid,
         /// The resource version of its end, or of the change by which it is not selected any more.
-        version: Box<str>,
+        version: ResourceVersion,
     },
 }
 
@@ -55,17 +55,17 @@ pub struct Cache {
     /// The newest resource version that the watch has told of, where they are numbers.
     newest: u64,
     /// The keys by the uid of the controlling owner. None: nobody asks for that.
-    by_owner: Option<HashMap<Box<str>, BTreeSet<ObjectKey>>>,
+    by_owner: Option<HashMap<Uid, BTreeSet<ObjectKey>>>,
 }
 
 #[derive(Debug)]
 enum Written {
     /// This resource version.
-    Version(Box<str>),
+    Version(ResourceVersion),
     /// That it is not selected any more, in this resource version.
-    Unselected(Box<str>),
+    Unselected(ResourceVersion),
     /// The end of the object with this uid.
-    Gone(Box<str>),
+    Gone(Uid),
 }
 
 impl Cache {
@@ -91,9 +91,7 @@ impl Cache {
                 let Some(listing) = self.listing.take() else { return };
                 // What was written after the list was read is not in it.
                 let is_later = |key: &ObjectKey| match self.written.get(key) {
-                    Some(Written::Version(version)) => {
-                        version.parse::<u64>().map_or(true, |version| version > self.newest)
-                    }
+                    Some(Written::Version(version)) => version.number().is_none_or(|version| version > self.newest),
                     Some(Written::Unselected(_) | Written::Gone(_)) | None => false,
                 };
                 let is_gone = |key: &&ObjectKey| !listing.contains(*key) && !is_later(key);
@@ -115,7 +113,7 @@ impl Cache {
                 }
                 match self.written.get(&key) {
                     // It is the end of what was before the version that was written.
-                    Some(Written::Version(written)) if is_older(&version, written) => return,
+                    Some(Written::Version(written)) if version.is_older(written) => return,
                     Some(Written::Gone(gone)) if uid != *gone => {}
                     Some(_) => drop(self.written.remove(&key)),
                     None => {}
@@ -128,9 +126,9 @@ impl Cache {
     /// Takes in what the host has written.
     pub fn wrote(&mut self, object: &Arc<Object>, changed: impl FnMut(Change<'_>)) {
         let overtaken = match self.objects.get(&object.key) {
-            Some(known) => !is_older(&known.resource_version, &object.resource_version),
+            Some(known) => !known.resource_version.is_older(&object.resource_version),
             // It has come and gone again.
-            None => object.resource_version.parse::<u64>().is_ok_and(|version| version <= self.newest),
+            None => object.resource_version.number().is_some_and(|version| version <= self.newest),
         };
         if overtaken {
             // The watch was faster.
@@ -141,37 +139,40 @@ impl Cache {
     }
 
     /// Takes in that what the host has written is not selected any more.
-    pub fn wrote_unselected(&mut self, key: &ObjectKey, version: &str, mut changed: impl FnMut(Change<'_>)) {
-        if self.objects.get(key).is_some_and(|known| is_older(&known.resource_version, version)) {
-            self.written.insert(key.clone(), Written::Unselected(version.into()));
+    pub fn wrote_unselected(
+        &mut self,
+        key: &ObjectKey,
+        version: &ResourceVersion,
+        mut changed: impl FnMut(Change<'_>),
+    ) {
+        if self.objects.get(key).is_some_and(|known| known.resource_version.is_older(version)) {
+            self.written.insert(key.clone(), Written::Unselected(version.clone()));
             self.remove(key, &mut changed);
         }
     }
 
     /// Takes in that the host has deleted the object with this uid.
-    pub fn wrote_end(&mut self, key: &ObjectKey, uid: &str, mut changed: impl FnMut(Change<'_>)) {
-        if self.objects.get(key).is_some_and(|known| *known.uid == *uid) {
-            self.written.insert(key.clone(), Written::Gone(uid.into()));
+    pub fn wrote_end(&mut self, key: &ObjectKey, uid: &Uid, mut changed: impl FnMut(Change<'_>)) {
+        if self.objects.get(key).is_some_and(|known| known.uid == *uid) {
+            self.written.insert(key.clone(), Written::Gone(uid.clone()));
             self.remove(key, &mut changed);
         }
     }
 
     /// Whether a newer version of the same object is known, by numbers.
-    fn is_overtaken(&self, key: &ObjectKey, uid: &str, version: &str) -> bool {
-        let known = self.objects.get(key).filter(|known| *known.uid == *uid);
-        known.is_some_and(|known| is_surely_older(version, &known.resource_version))
+    fn is_overtaken(&self, key: &ObjectKey, uid: &Uid, version: &ResourceVersion) -> bool {
+        let known = self.objects.get(key).filter(|known| known.uid == *uid);
+        known.is_some_and(|known| version.is_surely_older(&known.resource_version))
     }
 
-    fn note(&mut self, version: &str) {
-        self.newest = version.parse().map_or(self.newest, |version| self.newest.max(version));
+    fn note(&mut self, version: &ResourceVersion) {
+        self.newest = version.number().map_or(self.newest, |version| self.newest.max(version));
     }
 
     fn told(&mut self, object: Object, changed: impl FnMut(Change<'_>)) {
         self.note(&object.resource_version);
         let is_overtaken = match self.written.get(&object.key) {
-            Some(Written::Version(version) | Written::Unselected(version)) => {
-                is_older(&object.resource_version, version)
-            }
+            Some(Written::Version(version) | Written::Unselected(version)) => object.resource_version.is_older(version),
             Some(Written::Gone(uid)) => object.uid == *uid,
             None => false,
         };
@@ -232,7 +233,7 @@ impl Cache {
     }
 
     /// The objects that are controlled by the owner with this uid, if [`Cache::index_owners`] was called.
-    pub fn owned_by(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
+    pub fn owned_by(&self, uid: &Uid) -> impl Iterator<Item = &Arc<Object>> {
         let keys = self.by_owner.as_ref().and_then(|index| index.get(uid)).into_iter().flatten();
         keys.filter_map(|key| self.objects.get(key))
     }
@@ -258,13 +259,13 @@ impl Cache {
     }
 }
 
-fn enter(index: &mut HashMap<Box<str>, BTreeSet<ObjectKey>>, object: &Object) {
+fn enter(index: &mut HashMap<Uid, BTreeSet<ObjectKey>>, object: &Object) {
     if let Some(owner) = &object.owner {
         index.entry(owner.uid.clone()).or_default().insert(object.key.clone());
     }
 }
 
-fn unindex(index: &mut HashMap<Box<str>, BTreeSet<ObjectKey>>, object: &Object) {
+fn unindex(index: &mut HashMap<Uid, BTreeSet<ObjectKey>>, object: &Object) {
     if let Some(owner) = &object.owner
         && let Some(keys) = index.get_mut(&owner.uid)
     {
@@ -272,15 +273,6 @@ fn unindex(index: &mut HashMap<Box<str>, BTreeSet<ObjectKey>>, object: &Object) 
         if keys.is_empty() {
             index.remove(&owner.uid);
         }
-    }
-}
-
-/// Whether the first resource version is older than the second. They are numbers that grow (KEP-5504); where they are
-/// not, only an equal one counts as no older.
-fn is_older(version: &str, than: &str) -> bool {
-    match (version.parse::<u64>(), than.parse::<u64>()) {
-        (Ok(version), Ok(than)) => version < than,
-        _ => version != than,
     }
 }
 
@@ -311,8 +303,8 @@ mod tests {
         changes
     }
 
-    fn version(cache: &Cache) -> Option<&str> {
-        cache.get(&ObjectKey::new(Some("default"), "a")).map(|object| &*object.resource_version)
+    fn version(cache: &Cache) -> Option<String> {
+        cache.get(&ObjectKey::new(Some("default"), "a")).map(|object| object.resource_version.to_string())
     }
 
     fn apply(cache: &mut Cache, events: Vec<Event>) -> Vec<String> {
@@ -371,11 +363,11 @@ mod tests {
         let mut cache = Cache::default();
         apply(&mut cache, vec![Event::Apply(object("a", "u", "12"))]);
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "9"))]), [""; 0]);
-        assert_eq!(version(&cache), Some("12"));
+        assert_eq!(version(&cache).as_deref(), Some("12"));
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "other", "9"))]), ["a"], "it is another object");
         let set_back = vec![Event::Init, Event::InitApply(object("a", "other", "3")), Event::InitDone];
         assert_eq!(apply(&mut cache, set_back), ["a"]);
-        assert_eq!(version(&cache), Some("3"));
+        assert_eq!(version(&cache).as_deref(), Some("3"));
     }
 
     #[test]
@@ -386,7 +378,7 @@ mod tests {
         assert_eq!(apply(&mut cache, vec![delete(&key, "old", "6")]), [""; 0], "it is another object");
         assert_eq!(apply(&mut cache, vec![delete(&key, "old", "x")]), [""; 0], "whatever its version");
         assert_eq!(apply(&mut cache, vec![delete(&key, "new", "5")]), [""; 0], "it was not selected for a while");
-        assert_eq!(version(&cache), Some("7"));
+        assert_eq!(version(&cache).as_deref(), Some("7"));
         assert_eq!(apply(&mut cache, vec![delete(&key, "new", "7")]), ["a"]);
     }
 
@@ -396,11 +388,11 @@ mod tests {
         apply(&mut cache, vec![Event::Init, Event::InitApply(object("a", "u", "3")), Event::InitDone]);
         assert!(wrote(&mut cache, object("a", "u", "7")));
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "5"))]), [""; 0]);
-        assert_eq!(version(&cache), Some("7"));
+        assert_eq!(version(&cache).as_deref(), Some("7"));
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "7"))]), [""; 0], "the echo is no change");
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "8"))]), ["a"]);
         assert!(!wrote(&mut cache, object("a", "u", "7")), "the watch was faster");
-        assert_eq!(version(&cache), Some("8"));
+        assert_eq!(version(&cache).as_deref(), Some("8"));
     }
 
     #[test]
@@ -425,7 +417,7 @@ mod tests {
         apply(&mut cache, vec![Event::Init]);
         wrote(&mut cache, object("a", "u", "7"));
         assert_eq!(apply(&mut cache, vec![Event::InitApply(object("a", "u", "3")), Event::InitDone]), [""; 0]);
-        assert_eq!(version(&cache), Some("7"));
+        assert_eq!(version(&cache).as_deref(), Some("7"));
         apply(&mut cache, vec![Event::Init, Event::InitDone]);
         assert_eq!(version(&cache), None, "a list that was begun later does not have it because it is gone");
     }
@@ -435,11 +427,11 @@ mod tests {
         let mut cache = Cache::default();
         let key = ObjectKey::new(Some("default"), "a");
         apply(&mut cache, vec![Event::Apply(object("a", "u", "3"))]);
-        cache.wrote_end(&key, "u", |change| assert!(change.after.is_none()));
+        cache.wrote_end(&key, &"u".into(), |change| assert!(change.after.is_none()));
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "4"))]), [""; 0]);
         wrote(&mut cache, object("a", "v", "9"));
         assert_eq!(apply(&mut cache, vec![delete(&key, "u", "5")]), [""; 0], "the end of the one before");
-        assert_eq!(version(&cache), Some("9"));
+        assert_eq!(version(&cache).as_deref(), Some("9"));
         assert_eq!(apply(&mut cache, vec![delete(&key, "v", "10")]), ["a"]);
     }
 
@@ -460,11 +452,11 @@ mod tests {
         let mut cache = Cache::default();
         let key = ObjectKey::new(Some("default"), "a");
         apply(&mut cache, vec![Event::Apply(object("a", "u", "5"))]);
-        cache.wrote_unselected(&key, "7", |change| assert!(change.after.is_none()));
+        cache.wrote_unselected(&key, &"7".into(), |change| assert!(change.after.is_none()));
         assert_eq!(apply(&mut cache, vec![Event::Apply(object("a", "u", "6"))]), [""; 0]);
         assert_eq!(apply(&mut cache, vec![delete(&key, "u", "7"), Event::Apply(object("a", "u", "9"))]), ["a"]);
-        cache.wrote_unselected(&key, "7", |_| panic!("the watch was faster"));
-        assert_eq!(version(&cache), Some("9"));
+        cache.wrote_unselected(&key, &"7".into(), |_| panic!("the watch was faster"));
+        assert_eq!(version(&cache).as_deref(), Some("9"));
     }
 
     #[test]
@@ -483,7 +475,7 @@ mod tests {
         apply(&mut cache, vec![Event::Apply(object("a", "u", "3"))]);
         wrote(&mut cache, object("a", "u", "9"));
         assert_eq!(apply(&mut cache, vec![delete(&key, "u", "5")]), [""; 0], "it was not selected for a moment");
-        assert_eq!(version(&cache), Some("9"));
+        assert_eq!(version(&cache).as_deref(), Some("9"));
     }
 
     #[test]
@@ -493,7 +485,7 @@ mod tests {
             Object { owner: Some(Box::new(owner)), ..object(name, "u", version) }
         };
         let names = |cache: &Cache, uid: &str| -> Vec<_> {
-            cache.owned_by(uid).map(|object| object.key.name().to_owned()).collect()
+            cache.owned_by(&uid.into()).map(|object| object.key.name().to_owned()).collect()
         };
         let mut cache = Cache::default();
         apply(&mut cache, vec![Event::Apply(owned("a", "1", "x"))]);

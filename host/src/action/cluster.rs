@@ -153,7 +153,7 @@ impl Cluster {
             }
             Ok(Either::Right(status)) => {
                 let details = status.details.map(|details| details.uid).unwrap_or_default();
-                let uid = uid.unwrap_or(&details).into();
+                let uid = uid.unwrap_or(&*details).into();
                 Ok(Some((kind.gvk.clone(), Written::Gone(key.clone(), uid))))
             }
             // It is gone already, or was made anew and is not the one that is meant.

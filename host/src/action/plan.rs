@@ -218,7 +218,7 @@ fn is_same(one: &ObjectRef, other: &ObjectRef) -> bool {
 
 /// The merge patch of [`Step::Finalizers`], which fails if the object is not in that version any more.
 pub(super) fn finalizers_patch(object: &Object, finalizers: &[String]) -> Value {
-    json!({"metadata": {"resourceVersion": &*object.resource_version, "finalizers": finalizers}})
+    json!({"metadata": {"resourceVersion": object.resource_version.to_string(), "finalizers": finalizers}})
 }
 
 impl Step {
@@ -352,13 +352,13 @@ fn adopt(
     // As good as not there.
     metadata.retain(|_, value| !value.is_null());
     let reference = json!({
-        "apiVersion": owner.gvk.api_version(), "kind": owner.gvk.kind(), "name": owner.key.name(), "uid": &*object.uid,
+        "apiVersion": owner.gvk.api_version(), "kind": owner.gvk.kind(), "name": owner.key.name(), "uid": object.uid.to_string(),
         "controller": true, "blockOwnerDeletion": true,
     });
     let owners = metadata.entry("ownerReferences").or_insert_with(|| json!([]));
     let owners = owners.as_array_mut().ok_or("its metadata.ownerReferences are no list")?;
     // The plugin may have said so itself.
-    owners.retain(|had| had.get("uid").and_then(Value::as_str) != Some(&object.uid));
+    owners.retain(|had| had.get("uid").and_then(Value::as_str) != Some(&object.uid.to_string()));
     owners.push(reference);
     let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
     let annotations = annotations.as_object_mut().ok_or("its metadata.annotations are no object")?;

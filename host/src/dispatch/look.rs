@@ -7,7 +7,7 @@ use super::controller::{Controller, lock};
 use super::watched::{Role, Status};
 use super::{Dispatch, State};
 use crate::cache::Cache;
-use crate::object::{Object, ObjectRef};
+use crate::object::{Object, ObjectRef, Uid};
 use crate::plugin::Plugin;
 use crate::reads::{Read, What};
 use crate::selector::Selection;
@@ -32,7 +32,7 @@ impl Dispatch {
     }
 
     /// The objects that are controlled by the owner with this uid, among those that the plugin owns.
-    pub fn owned_by(&self, controller: &Controller, uid: &str) -> Vec<(ObjectRef, Arc<Object>)> {
+    pub fn owned_by(&self, controller: &Controller, uid: &Uid) -> Vec<(ObjectRef, Arc<Object>)> {
         let state = self.read();
         let mut owned = BTreeMap::new();
         for watch in &controller.duty().owned {

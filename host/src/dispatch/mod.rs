@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::breaker::{Sign, Turn};
 use crate::cache::Event;
 use crate::health::{Heard, Pulse};
-use crate::object::{Gvk, Object, ObjectKey, ObjectRef};
+use crate::object::{Gvk, Object, ObjectKey, ObjectRef, Uid};
 use crate::plugin::Plugin;
 use crate::queue::{End, Priority};
 use crate::selector::{Scope, Selection};
@@ -105,7 +105,7 @@ pub enum Written {
     /// It is this now.
     Object(Arc<Object>),
     /// The one with this uid is gone.
-    Gone(ObjectKey, Box<str>),
+    Gone(ObjectKey, Uid),
 }
 
 /// How far the work is.

@@ -70,7 +70,7 @@ fn object(name: &str, version: u32) -> Object {
     Object {
         key: ObjectKey::new(Some("default"), name),
         uid: name.into(),
-        resource_version: version.to_string().into(),
+        resource_version: version.to_string().as_str().into(),
         deleting: false,
         owner: None,
         finalizers: [].into(),

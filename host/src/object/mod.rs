@@ -1,6 +1,7 @@
 //! Kubernetes objects as the host holds them: a key, the few fields it goes by, and JSON that it passes on unread.
 
 mod json;
+mod marks;
 mod pack;
 mod read;
 pub mod scan;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub use json::Json;
+pub use marks::{ResourceVersion, Uid};
 pub use pack::Packer;
 pub use read::{Nameless, RawObject};
 
@@ -153,9 +155,9 @@ pub struct Object {
     /// Which object.
     pub key: ObjectKey,
     /// `metadata.uid`; empty if the server gave none.
-    pub uid: Box<str>,
+    pub uid: Uid,
     /// `metadata.resourceVersion`.
-    pub resource_version: Box<str>,
+    pub resource_version: ResourceVersion,
     /// It has a `metadata.deletionTimestamp`.
     pub deleting: bool,
     /// The owner that controls it, where there is one.
@@ -174,7 +176,7 @@ pub struct Owner {
     /// Its name; it is cluster-scoped, or in the namespace of what it owns.
     pub name: Box<str>,
     /// Its uid.
-    pub uid: Box<str>,
+    pub uid: Uid,
 }
 
 impl Object {
@@ -206,10 +208,4 @@ impl Object {
     pub fn is_same_version(&self, other: &Self) -> bool {
         !self.resource_version.is_empty() && self.resource_version == other.resource_version && self.uid == other.uid
     }
-}
-
-/// Whether the first resource version is older than the second. They are numbers that grow (KEP-5504); where they are not,
-/// it cannot be told.
-pub fn is_surely_older(version: &str, than: &str) -> bool {
-    matches!((version.parse::<u64>(), than.parse::<u64>()), (Ok(version), Ok(than)) if version < than)
 }

@@ -151,7 +151,6 @@ impl<'a> Parts<'a> {
         let name = self.name.as_deref().filter(|_| !self.is_odd)?;
         let key = ObjectKey::new(self.namespace.as_deref(), name);
         let json = Json::from(self.passed_on(text, gvk));
-        let boxed = |field: Option<Cow<'_, str>>| field.map_or_else(Box::default, |text| Box::from(&*text));
         let finalizers = self.finalizers.and_then(|value| serde_json::from_str::<Vec<Box<str>>>(value).ok());
         Some(Object {
             key,
@@ -159,8 +158,8 @@ impl<'a> Parts<'a> {
             owner: self.owner_references.and_then(controller),
             finalizers: finalizers.unwrap_or_default().into(),
             json,
-            uid: boxed(self.uid),
-            resource_version: boxed(self.resource_version),
+            uid: self.uid.as_deref().unwrap_or_default().into(),
+            resource_version: self.resource_version.as_deref().unwrap_or_default().into(),
         })
     }
 
@@ -189,7 +188,7 @@ fn controller(references: &str) -> Option<Box<Owner>> {
     let owners: Vec<OwnerHead<'_>> = serde_json::from_str(references).ok()?;
     let owner = owners.into_iter().find(|owner| owner.controller == Some(true))?;
     let gvk = shared(&owner.api_version, &owner.kind);
-    Some(Box::new(Owner { gvk, name: owner.name.into(), uid: owner.uid.into() }))
+    Some(Box::new(Owner { gvk, name: owner.name.into(), uid: (*owner.uid).into() }))
 }
 
 /// That kind, in memory that is shared with the last one if it is the same: most objects of a watch have owners of one kind.
@@ -300,7 +299,7 @@ mod tests {
         let list: ObjectList<RawObject> = serde_json::from_str(&list.to_string()).unwrap();
         let object = list.items.into_iter().next().unwrap().into_object(&Gvk::replica_set()).unwrap();
         assert_eq!(object.key.to_string(), "default/a");
-        assert_eq!((&*object.uid, &*object.resource_version, object.deleting), ("u", "5", false));
+        assert_eq!((object.uid, object.resource_version, object.deleting), ("u".into(), "5".into(), false));
         assert_eq!(
             serde_json::from_str::<Value>(&object.json.text()).unwrap(),
             json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata":
@@ -326,8 +325,8 @@ mod tests {
         );
         let owner = object.owner.as_deref().unwrap();
         assert_eq!(
-            (owner.gvk.group(), owner.gvk.version(), &*owner.name, &*owner.uid),
-            ("example.com", "v1", "site", "2")
+            (owner.gvk.group(), owner.gvk.version(), &*owner.name, &owner.uid),
+            ("example.com", "v1", "site", &"2".into())
         );
         assert!(object.has_finalizer("x/y") && !object.has_finalizer("x"));
         assert_eq!(object.labels(), BTreeMap::from([("app".into(), "web".into())]));

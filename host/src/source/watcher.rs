@@ -19,7 +19,7 @@ use super::list::{ListBody, ListMeta, Malformed};
 use crate::cache::Event;
 use crate::cluster::{ChangedKinds, Cluster};
 use crate::health::Heard;
-use crate::object::{Kind, Nameless, Object, Packer, RawObject, is_surely_older};
+use crate::object::{Kind, Nameless, Object, Packer, RawObject, ResourceVersion};
 use crate::selector::Selection;
 
 /// How many objects a page of a list has at most; client-go's number.
@@ -392,6 +392,11 @@ fn keeps_place(broken: &Broken) -> bool {
         Broken::Silent(_) | Broken::Short => true,
         Broken::Failed(_) | Broken::Malformed(_) | Broken::Told(_) | Broken::NoVersion | Broken::EndlessList => false,
     }
+}
+
+/// Whether the first resource version is older than the second, as far as that can be told.
+fn is_surely_older(version: &str, than: &str) -> bool {
+    ResourceVersion::from(version).is_surely_older(&than.into())
 }
 
 #[cfg(test)]

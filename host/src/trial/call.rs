@@ -14,7 +14,7 @@ use crate::action::guard::{Ask, Denied};
 use crate::action::in_memory;
 use crate::action::plan::{Draft, Invalid, Step};
 use crate::diff::{self, FieldChange};
-use crate::object::{Object, ObjectRef};
+use crate::object::{Object, ObjectRef, Uid};
 use crate::plugin::{Answer, Caller, Outcome, Plugin, Reader, ReconcileId, Request};
 use crate::recording::{CallResult, Change, Ending, lines};
 use crate::source::manifests::{Edited, Manifests};
@@ -161,11 +161,11 @@ impl Effects<'_> {
     }
 
     /// The objects with that controller, of the kinds that the plugin owns.
-    fn owned_by(&self, uid: &str) -> Vec<(ObjectRef, Arc<Object>)> {
+    fn owned_by(&self, uid: &Uid) -> Vec<(ObjectRef, Arc<Object>)> {
         let mut owned = BTreeMap::new();
         for selection in &self.plugin.owns {
             for object in self.world.list(selection) {
-                if object.owner.as_ref().is_some_and(|owner| *owner.uid == *uid) {
+                if object.owner.as_ref().is_some_and(|owner| owner.uid == *uid) {
                     let target = ObjectRef { gvk: selection.gvk.clone(), key: object.key.clone() };
                     owned.entry(target).or_insert_with(|| Arc::new(object));
                 }

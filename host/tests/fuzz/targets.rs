@@ -73,8 +73,8 @@ fn same(object: &Object, expected: &Map<String, Value>) {
     let text = |name: &str| metadata[name].as_str();
     assert_eq!(Some(object.key.name()), text("name"));
     assert_eq!(object.key.namespace(), text("namespace").filter(|namespace| !namespace.is_empty()));
-    assert_eq!(&*object.uid, text("uid").unwrap_or_default());
-    assert_eq!(&*object.resource_version, text("resourceVersion").unwrap_or_default());
+    assert_eq!(object.uid.to_string(), text("uid").unwrap_or_default());
+    assert_eq!(object.resource_version.to_string(), text("resourceVersion").unwrap_or_default());
     if let Some(finalizers) = metadata["finalizers"].as_array().filter(|all| all.iter().all(Value::is_string)) {
         assert!(object.finalizers.iter().map(|name| &**name).eq(finalizers.iter().filter_map(Value::as_str)));
     }

@@ -99,6 +99,6 @@ async fn no_call_begins_before_the_kinds_that_the_plugin_owns_are_listed() {
         assert_eq!(work.target.to_string(), "Pod default/a");
         bench.dispatch.finish(&controller, &work, End::Done, Sign::Works);
     }
-    assert_eq!(bench.dispatch.owned_by(&controller, "a").len(), 1);
+    assert_eq!(bench.dispatch.owned_by(&controller, &"a".into()).len(), 1);
     assert_eq!(bench.take(&controller).map(|work| work.target), None, "what is listed wakes nobody once more");
 }

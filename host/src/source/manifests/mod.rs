@@ -347,11 +347,11 @@ impl State {
                     }
                     None if known.remove(&target.key) => {
                         // Without it, the end of one would be taken for the end of the next one of its name.
-                        let member = |name| text(metadata(last, name)).into();
+                        let member = |name| text(metadata(last, name));
                         Event::Delete {
                             key: target.key.clone(),
-                            uid: member("uid"),
-                            version: member("resourceVersion"),
+                            uid: member("uid").into(),
+                            version: member("resourceVersion").into(),
                         }
                     }
                     None => continue,
