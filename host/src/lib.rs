@@ -14,6 +14,7 @@ pub mod diff;
 pub mod digest;
 pub mod folder;
 pub mod hot_loop;
+pub mod memory;
 pub mod names;
 pub mod nearest;
 pub mod object;

@@ -18,6 +18,7 @@ use crate::config::{self, Config, Election};
 use crate::dispatch::{Dispatch, Progress};
 use crate::health::{InFlight, UnderWay};
 use crate::leader::{ElectionOptions, Leader};
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::output::{Drained, Output};
 use crate::plugin::{AotCache, BROKEN_GRACE, Engine, Loader, Reload};
@@ -104,6 +105,7 @@ pub async fn run(
     let reload = Reload::new(&config.plugins, config.timing, grace, loader, Arc::clone(&journals), (sender, undone))?;
     tasks.spawn("plugin folder", until(&stop, reload.run().map(Ok)));
     tasks.spawn("supervisor", supervisor.follow(changes));
+    tasks.spawn("memory", until(&stop, memory::give_back().map(Ok)));
 
     // Of several replicas, this one has its part. What is held is held, and how the host is can be asked for, to the end of
     // the calls.

@@ -119,6 +119,11 @@ impl Controller {
         lock(&self.quota)
     }
 
+    /// Lets go of what only calls need, if there are none.
+    pub fn rest(&self) {
+        self.duty().plugin.rest();
+    }
+
     /// How many calls at a time the operator wants.
     pub fn concurrency(&self) -> usize {
         lock(&self.duty).plugin.grant.concurrency

@@ -27,6 +27,13 @@ const MAX_BYTES: u64 = 512 << 20;
 /// How an entry is laid out. Another one has other names.
 const LAYOUT: u32 = 2;
 
+/// The compiled code of a plugin.
+pub(super) struct Compiled {
+    pub(super) component: Component,
+    /// The entry that it is mapped from, so that it can be mapped again. None: it is in memory.
+    pub(super) entry: Option<File>,
+}
+
 /// A folder of compiled plugins, or none.
 #[derive(Debug)]
 pub struct AotCache {
@@ -56,18 +63,21 @@ impl AotCache {
 
     /// The compiled code of the plugin with these bytes, if it is kept. An entry that is not as it was written is said
     /// in the log and taken away.
-    pub(super) fn get(&self, engine: &Engine, plugin: &Digest) -> Option<Component> {
+    pub(super) fn get(&self, engine: &Engine, plugin: &Digest) -> Option<Compiled> {
         let (folder, name) = (self.folder.as_ref()?, entry(engine, plugin));
-        let component = match folder.open_file(&name) {
+        let compiled = match folder.open_file(&name) {
             Ok(None) => return None,
             Err(error) => Err(error.to_string()),
             Ok(Some(file)) => match is_whole(&file) {
-                Ok(true) => map(engine, &file).map_err(|error| format!("{error:#}")),
+                Ok(true) => match map(engine, &file) {
+                    Ok(component) => Ok(Compiled { component, entry: Some(file) }),
+                    Err(error) => Err(format!("{error:#}")),
+                },
                 Ok(false) => Err("its digest does not match".to_owned()),
                 Err(error) => Err(error.to_string()),
             },
         };
-        component
+        compiled
             .inspect_err(|error| {
                 let folder_path = folder.path().display();
                 tracing::warn!("the cache entry {folder_path}/{name} is corrupt or foreign, compiling again: {error}");
@@ -77,9 +87,10 @@ impl AotCache {
     }
 
     /// Takes code that the compiler made of the plugin with these bytes, and keeps it.
-    pub(super) fn take_in(&self, engine: &Engine, plugin: &Digest, code: &[u8]) -> wasmtime::Result<Component> {
+    pub(super) fn take_in(&self, engine: &Engine, plugin: &Digest, code: &[u8]) -> wasmtime::Result<Compiled> {
         self.put(engine, plugin, code);
-        self.get(engine, plugin).map_or_else(|| deserialize(engine, code), Ok)
+        let in_memory = || Ok(Compiled { component: deserialize(engine, code)?, entry: None });
+        self.get(engine, plugin).map_or_else(in_memory, Ok)
     }
 
     /// Keeps the compiled code of the plugin with these bytes. A failure is said in the log.
@@ -112,7 +123,7 @@ fn is_whole(file: &File) -> io::Result<bool> {
 }
 
 /// The component of this entry, which is whole.
-fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
+pub(super) fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
     // The file that was looked at, whatever has its name by now.
     let open_files = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
     let path = Path::new(open_files).join(file.as_raw_fd().to_string());

@@ -30,6 +30,14 @@ pub struct Answer {
     pub usage: Usage,
 }
 
+impl Answer {
+    /// It was not even called.
+    fn of(error: CallError) -> Self {
+        let (stdout, stderr) = (Vec::new(), Vec::new());
+        Self { result: Err(error), stdout, stderr, written: Volume::default(), dropped: 0, usage: Usage::default() }
+    }
+}
+
 /// Calls a plugin, and keeps its instance from call to call for as long as the plugin is the same and answers, unless its
 /// grant says otherwise.
 #[derive(Default)]
@@ -43,7 +51,17 @@ impl Caller {
     /// If the future is dropped before it is done, the instance is gone, and the next call makes a new one.
     pub async fn reconcile(&mut self, plugin: &Arc<Plugin>, request: Request<'_>, may_write: Volume) -> Answer {
         let kept = self.kept.take().filter(|instance| Arc::ptr_eq(&instance.plugin, plugin));
-        let mut instance = kept.unwrap_or_else(|| Instance::new(plugin, request));
+        let instance = match kept {
+            Some(instance) => Ok(instance),
+            None => match plugin.program() {
+                Ok(program) => Ok(Instance::new(plugin, program, request).await),
+                Err(error) => Err(error),
+            },
+        };
+        let mut instance = match instance {
+            Ok(instance) => instance,
+            Err(error) => return Answer::of(CallError::NotMapped(error.root_cause().to_string())),
+        };
         let result = instance.reconcile(request, may_write).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
         let log = &instance.sandbox.store.data().log;
@@ -68,30 +86,31 @@ impl Caller {
 
 struct Instance {
     plugin: Arc<Plugin>,
+    program: Arc<Program>,
     sandbox: Sandbox,
     /// None: it is not started, or no longer in a state to be called, or a command, which is called only once.
     reconciler: Option<Reconciler>,
 }
 
 impl Instance {
-    fn new(plugin: &Arc<Plugin>, request: Request<'_>) -> Self {
-        let sandbox = match &plugin.program {
-            Program::Reconciler(_) => plugin.sandbox(&[&plugin.name], ""),
+    async fn new(plugin: &Arc<Plugin>, program: Arc<Program>, request: Request<'_>) -> Self {
+        let sandbox = match &*program {
+            Program::Reconciler(_) => plugin.sandbox(&[&plugin.name], "").await,
             Program::Command(_) => {
                 let call = if request.object.is_some() { "reconcile" } else { "gone" };
                 let (gvk, key) = (&request.target.gvk, &request.target.key);
                 let namespace = key.namespace().unwrap_or_default();
                 let arguments = [&*plugin.name, call, gvk.api_version(), gvk.kind(), namespace, key.name()];
-                plugin.sandbox(&arguments, &request.json().unwrap_or_default())
+                plugin.sandbox(&arguments, &request.json().unwrap_or_default()).await
             }
         };
-        Self { plugin: Arc::clone(plugin), sandbox, reconciler: None }
+        Self { plugin: Arc::clone(plugin), program, sandbox, reconciler: None }
     }
 
     async fn reconcile(&mut self, request: Request<'_>, may_write: Volume) -> Result<Outcome, CallError> {
         let (target, id, reader) = (request.target.clone(), request.id, Arc::clone(request.reader));
         self.sandbox.begin(Some(Call { target, id, reader }), may_write);
-        match &self.plugin.program {
+        match &*self.program {
             Program::Command(pre) => run(&mut self.sandbox, pre).await,
             Program::Reconciler(pre) => {
                 let reconciler = match self.reconciler.take() {

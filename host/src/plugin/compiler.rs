@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::compile::compile;
-use super::engine::{Engine, wasmtime_engine};
+use super::engine::{Engine, compiling_engine};
 use super::room::Room;
 
 /// How much is kept of what the compiler says, in bytes.
@@ -199,7 +199,7 @@ fn compile_bounded(cpu_seconds: u64, memory: u64) -> anyhow::Result<Vec<u8>> {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
-    let code = compile(&wasmtime_engine()?, &bytes)?;
+    let code = compile(&compiling_engine()?, &bytes)?;
     anyhow::ensure!(
         code.len() as u64 <= MAX_CODE,
         "it comes to {} of code, and may to {}",

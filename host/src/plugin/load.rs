@@ -1,27 +1,25 @@
 //! From the bytes of a file to a plugin that can be called: compiled, linked, checked.
 
+use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use wasmtime::component::{Component, InstancePre};
-use wasmtime_wasi::p2::bindings::CommandPre;
 
-use super::aot::AotCache;
-use super::bindings::ReconcilerPre;
+use super::aot::{self, AotCache, Compiled};
 use super::bindings::oarlock::plugin::types::{Description, Watch};
 use super::call;
 use super::compiler::{Compiler, CompilerError};
 use super::engine::Engine;
 use super::error::CallError;
 use super::limits::Limits;
-use super::program::{Arrival, Plugin, Program};
+use super::program::{Arrival, Code, Plugin, Program};
 use super::room::Room;
 use super::sandbox::Sandbox;
 use crate::digest::Digest;
-use crate::grant::Grant;
+use crate::grant::{Grant, Isolation};
 use crate::object::Gvk;
 use crate::quota::Volume;
 use crate::selector::Selection;
@@ -29,6 +27,8 @@ use crate::selector::Selection;
 /// What turns files into plugins.
 pub struct Loader {
     engine: Arc<Engine>,
+    /// Made for the first plugin that gets an instance for each call. None: there is not enough address space.
+    pooled: OnceLock<Option<Arc<Engine>>>,
     compiler: Compiler,
     room: Room,
     cache: AotCache,
@@ -96,7 +96,7 @@ fn indented(lines: &str) -> String {
 impl Loader {
     /// A loader for plugins with these limits.
     pub fn new(engine: Engine, compiler: Compiler, cache: AotCache, limits: Limits) -> Self {
-        Self { engine: Arc::new(engine), compiler, room: Room::here(), cache, limits }
+        Self { engine: Arc::new(engine), pooled: OnceLock::new(), compiler, room: Room::here(), cache, limits }
     }
 
     /// What a plugin may use of which no grant file says anything else.
@@ -114,10 +114,11 @@ impl Loader {
         let load = async {
             let limits = self.limits.overridden(&grant.limits);
             let begin = Instant::now();
-            let (component, compile) = self.component(bytes, digest, limits.compile).await?;
-            let loader = Arc::clone(&self);
-            let program = blocking(move || loader.link(&component)).await??;
-            let sandbox = Sandbox::new(&self.engine, &name, limits, &[&name], "");
+            let (compiled, compile) = self.component(bytes, digest, limits.compile).await?;
+            let (loader, isolation) = (Arc::clone(&self), grant.isolation);
+            let linked = blocking(move || loader.link(compiled, isolation)).await?;
+            let Linked { engine, program, entry } = linked.map_err(|error| link_error(&error))?;
+            let sandbox = Sandbox::new(&engine, &name, limits, &[&name], "").await;
             let Described { itself, memory, watches, owns, finalizer } =
                 describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
             let start = begin.elapsed().saturating_sub(compile.unwrap_or_default());
@@ -126,7 +127,7 @@ impl Loader {
             if watches.is_empty() {
                 return Err(LoadError::NoWatches);
             }
-            let (engine, grant) = (Arc::clone(&self.engine), Arc::new(grant));
+            let grant = Arc::new(grant);
             Ok(Plugin {
                 name,
                 digest,
@@ -137,7 +138,7 @@ impl Loader {
                 finalizer,
                 limits,
                 arrival,
-                program,
+                code: Code::new(program, entry),
                 engine,
             })
         };
@@ -151,11 +152,11 @@ impl Loader {
         bytes: Vec<u8>,
         digest: Digest,
         time: Duration,
-    ) -> Result<(Component, Option<Duration>), LoadError> {
+    ) -> Result<(Compiled, Option<Duration>), LoadError> {
         let loader = Arc::clone(self);
         let kept = blocking(move || loader.cache.get(&loader.engine.wasmtime, &digest)).await?;
-        if let Some(component) = kept {
-            return Ok((component, None));
+        if let Some(compiled) = kept {
+            return Ok((compiled, None));
         }
         let loader = Arc::clone(self);
         let begin = Instant::now();
@@ -165,18 +166,32 @@ impl Loader {
         Ok((taken_in.map_err(|error| link_error(&error))?, Some(took)))
     }
 
-    fn link(&self, component: &Component) -> Result<Program, LoadError> {
-        let is_command = component
-            .component_type()
-            .exports(&self.engine.wasmtime)
-            .any(|(name, _)| name.starts_with("wasi:cli/run@"));
-        let pre: InstancePre<_> = self.engine.linker.instantiate_pre(component).map_err(|error| link_error(&error))?;
-        if is_command {
-            CommandPre::new(pre).map(Program::Command).map_err(|error| link_error(&error))
-        } else {
-            ReconcilerPre::new(pre).map(Program::Reconciler).map_err(|error| link_error(&error))
+    /// Links a plugin in the engine that is best for it.
+    fn link(&self, Compiled { component, entry }: Compiled, isolation: Isolation) -> wasmtime::Result<Linked> {
+        let program = Program::link(&self.engine, &component)?;
+        if isolation == Isolation::Fresh || program.is_command() {
+            let pooled = self.pooled().zip(entry.as_ref()).and_then(|(engine, entry)| {
+                let component = aot::map(&engine.wasmtime, entry).ok()?;
+                Some((Arc::clone(engine), Program::link(engine, &component).ok()?))
+            });
+            if let Some((engine, program)) = pooled {
+                return Ok(Linked { engine, program, entry });
+            }
         }
+        Ok(Linked { engine: Arc::clone(&self.engine), program, entry })
     }
+
+    fn pooled(&self) -> Option<&Arc<Engine>> {
+        let pooled = || Some(Arc::new(Engine::pooled().ok()?.of_the_time_of(&self.engine)));
+        self.pooled.get_or_init(pooled).as_ref()
+    }
+}
+
+/// A plugin that is linked, and what it can be mapped from again.
+struct Linked {
+    engine: Arc<Engine>,
+    program: Program,
+    entry: Option<File>,
 }
 
 fn link_error(error: &wasmtime::Error) -> LoadError {

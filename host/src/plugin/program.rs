@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use wasmtime::component::Component;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
+use super::aot;
 use super::bindings::ReconcilerPre;
 use super::engine::Engine;
 use super::limits::Limits;
@@ -36,7 +39,7 @@ pub struct Plugin {
     pub limits: Limits,
     /// What was seen of it when it was loaded.
     pub arrival: Arrival,
-    pub(super) program: Program,
+    pub(super) code: Code,
     pub(super) engine: Arc<Engine>,
 }
 
@@ -51,12 +54,48 @@ pub struct Arrival {
     pub memory: Option<usize>,
 }
 
+/// The code of a plugin. While nobody calls it, it need not be in memory: what wasmtime knows of a component is much more
+/// than the rest of a plugin.
+pub(super) struct Code {
+    /// None: nobody needs it now.
+    program: Mutex<Option<Arc<Program>>>,
+    /// What it can be mapped from again. None: nothing.
+    entry: Option<File>,
+    is_command: bool,
+}
+
+impl Code {
+    pub(super) fn new(program: Program, entry: Option<File>) -> Self {
+        let is_command = program.is_command();
+        Self { program: Mutex::new(Some(Arc::new(program))), entry, is_command }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Program>>> {
+        self.program.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The two things that a plugin can be, linked.
 pub(super) enum Program {
     /// It exports the world `reconciler`.
     Reconciler(ReconcilerPre<Guest>),
     /// It exports `wasi:cli/run`: the object on stdin, lines on stdout, an exit code.
     Command(CommandPre<Guest>),
+}
+
+impl Program {
+    /// Links what was compiled.
+    pub(super) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<Self> {
+        let is_command =
+            component.component_type().exports(&engine.wasmtime).any(|(name, _)| name.starts_with("wasi:cli/run@"));
+        let pre = engine.linker.instantiate_pre(component)?;
+        Ok(if is_command { Self::Command(CommandPre::new(pre)?) } else { Self::Reconciler(ReconcilerPre::new(pre)?) })
+    }
+
+    /// Whether there is an instance for each call, whatever the grant says.
+    pub(super) fn is_command(&self) -> bool {
+        matches!(self, Self::Command(_))
+    }
 }
 
 impl fmt::Debug for Plugin {
@@ -74,12 +113,33 @@ impl Plugin {
 
     /// Whether it is a command, which answers by its exit code.
     pub fn is_command(&self) -> bool {
-        matches!(self.program, Program::Command(_))
+        self.code.is_command
+    }
+
+    /// What instances are made of.
+    pub(super) fn program(&self) -> wasmtime::Result<Arc<Program>> {
+        let mut program = self.code.lock();
+        Ok(match (&*program, &self.code.entry) {
+            (Some(program), _) => Arc::clone(program),
+            (None, Some(entry)) => {
+                let component = aot::map(&self.engine.wasmtime, entry)?;
+                Arc::clone(program.insert(Arc::new(Program::link(&self.engine, &component)?)))
+            }
+            (None, None) => unreachable!("what cannot be mapped again is not let go"),
+        })
+    }
+
+    /// Lets its code go, unless there is an instance of it, or it is nowhere else. The next call maps it again.
+    pub fn rest(&self) {
+        if self.code.entry.is_some() {
+            // Whoever takes it does so in the same lock.
+            self.code.lock().take_if(|program| Arc::strong_count(program) == 1);
+        }
     }
 
     /// A sandbox for an instance of it.
-    pub(super) fn sandbox(&self, arguments: &[&str], stdin: &str) -> Sandbox {
-        Sandbox::new(&self.engine, &self.name, self.limits, arguments, stdin)
+    pub(super) async fn sandbox(&self, arguments: &[&str], stdin: &str) -> Sandbox {
+        Sandbox::new(&self.engine, &self.name, self.limits, arguments, stdin).await
     }
 }
 
@@ -105,7 +165,7 @@ impl Plugin {
             finalizer: None,
             limits: Limits::default(),
             arrival: Arrival::default(),
-            program,
+            code: Code::new(program, None),
             engine: Arc::new(engine),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
@@ -48,11 +49,20 @@ pub(super) struct Sandbox {
     limits: Limits,
     time: Arc<ProcessorTime>,
     deadline: Instant,
+    /// It is given up after the store, which stands above.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Sandbox {
     /// A sandbox without files, network or environment; the clocks and randomness work.
-    pub(super) fn new(engine: &Engine, plugin: &Arc<str>, limits: Limits, arguments: &[&str], stdin: &str) -> Self {
+    pub(super) async fn new(
+        engine: &Engine,
+        plugin: &Arc<str>,
+        limits: Limits,
+        arguments: &[&str],
+        stdin: &str,
+    ) -> Self {
+        let place = engine.place().await;
         let (stdout, stderr) = (Capture::new(0), Capture::new(LOG_LINE));
         let mut wasi = WasiCtxBuilder::new();
         wasi.args(arguments)
@@ -88,7 +98,7 @@ impl Sandbox {
                 UpdateDeadline::Interrupt
             })
         });
-        Self { store, stdout, stderr, limits, time, deadline: Instant::now() }
+        Self { store, stdout, stderr, limits, time, deadline: Instant::now(), _place: place }
     }
 
     /// Begins a call: what runs from now on has the time that a call may take, and may write so much.

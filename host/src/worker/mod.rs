@@ -144,7 +144,8 @@ impl Workshop {
         let (mut caller, mut keeper) = (Caller::default(), metrics.keeper());
         let pulse = self.in_flight.pulse(&controller.name);
         while let Some(mut work) = self.next(controller, number, &pulse, (&mut caller, &mut keeper)).await {
-            self.take_on(controller, &mut work, &mut caller, (&metrics, &journal)).await;
+            // It is large, and most workers of many wait.
+            Box::pin(self.take_on(controller, &mut work, &mut caller, (&metrics, &journal))).await;
             keeper.keeps(caller.keeps());
             pulse.end();
             // A call may take no more than microseconds, and others want their turn.
@@ -165,6 +166,7 @@ impl Workshop {
             return work;
         }
         caller.rest();
+        controller.rest();
         keeper.keeps(None);
         next.await
     }

@@ -24,9 +24,19 @@ pub(crate) fn fate(finished: &Finished, plugin: &str) -> Vec<String> {
 
 #[test]
 fn each_hostile_guest_fails_as_it_must_and_the_others_do_their_work() {
+    each_fails_as_it_must("");
+}
+
+#[test]
+fn each_hostile_guest_fails_as_it_must_in_memory_that_others_had_before() {
+    each_fails_as_it_must("isolation: fresh\n");
+}
+
+fn each_fails_as_it_must(grant: &str) {
     let place = Workplace::new();
     let guests = plugins::hostile();
     for (name, _, module) in &guests {
+        place.grant(name, grant);
         place.plugin(name, &plugins::reconciler(module.clone(), "0.1.0"));
     }
     place.plugin("print-containers", &plugins::print_containers());

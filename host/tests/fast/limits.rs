@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::support::host::Workplace;
-use crate::support::{DEADLINE, asking, config_map, plugins, poll_for, probe};
+use crate::support::{DEADLINE, asking, config_map, plugins, poll_for, probe, replica_set};
 
 /// Has the probe called for `a` and then, when there was nothing to do for the host, for `b`.
 fn calls_one_after_the_other(grant: &str, args: &[&str]) -> (String, String) {
@@ -41,6 +41,16 @@ fn an_instance_that_is_not_called_is_let_go_and_comes_back_with_the_next_call() 
 fn in_isolation_each_call_has_an_instance_of_its_own() {
     let (first, second) = calls_one_after_the_other("isolation: fresh\n", &[]);
     assert_eq!((&*first, &*second), ("call 1 of the instance", "call 1 of the instance"));
+}
+
+#[test]
+fn what_is_of_too_many_parts_for_the_pool_is_called_in_isolation_as_well() {
+    let place = Workplace::new();
+    place.grant("two-memories", "isolation: fresh\n");
+    place.plugin("two-memories", &plugins::reconciler(plugins::hostile_guest("everything", "(memory 1)"), "0.1.0"));
+    place.object(&replica_set("a", &["main"]));
+    let finished = place.run_once(&[]);
+    finished.log("reconcile failed, not trying again: action 1 that the plugin answered is wrong");
 }
 
 /// Runs the probe once on such an object, and returns how the reconcile failed.
