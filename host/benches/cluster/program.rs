@@ -11,14 +11,19 @@ use std::time::{Duration, Instant};
 /// How long the lines of a program are waited for.
 const DEADLINE: Duration = Duration::from_mins(10);
 
-/// The host, built with the release profile as this benchmark is.
+/// The host.
 pub(crate) fn host() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_oarlock"))
+    built("oarlock")
 }
 
-/// One of the package's examples, likewise.
+/// One of the package's examples.
 pub(crate) fn example(name: &str) -> Command {
-    let path = Path::new(env!("CARGO_BIN_EXE_oarlock")).with_file_name("examples").join(name);
+    built(&format!("examples/{name}"))
+}
+
+/// What is built with the profile that images are built with, beside this benchmark, which is not.
+fn built(name: &str) -> Command {
+    let path = Path::new(env!("CARGO_BIN_EXE_oarlock")).with_file_name("../dist").join(name);
     assert!(path.exists(), "{} is not there: `make bench` builds it", path.display());
     Command::new(path)
 }

@@ -24,16 +24,20 @@ enum Start {
     Warm,
     /// A new instance.
     Fresh,
+    /// A new instance, in memory that another one had.
+    Pooled,
 }
 
 pub(crate) fn measure(criterion: &mut Criterion<Processor>, runtime: &Runtime) {
     for name in PLUGINS {
-        let plugin = runtime.block_on(plugins::load(Engine::new().expect("an engine"), name));
-        for (start, name_of_start) in [(Start::Warm, "warm"), (Start::Fresh, "fresh")] {
+        for (start, name_of_start) in [(Start::Warm, "warm"), (Start::Fresh, "fresh"), (Start::Pooled, "pooled")] {
+            let engine = if start == Start::Pooled { Engine::pooled() } else { Engine::new() };
+            let plugin = runtime.block_on(plugins::load(engine.expect("an engine"), name));
             let mut group = criterion.benchmark_group(format!("{name}-{name_of_start}"));
             for size in SIZES {
                 let mut objects = objects(size);
                 group.bench_function(sized(size), |bencher| {
+                    objects.ready();
                     let mut caller = Caller::default();
                     bencher.iter_custom(|count| {
                         runtime.block_on(async {
@@ -51,7 +55,7 @@ pub(crate) fn measure(criterion: &mut Criterion<Processor>, runtime: &Runtime) {
 }
 
 async fn call(caller: &mut Caller, plugin: &Arc<Plugin>, object: &Arc<Object>, start: Start) {
-    if start == Start::Fresh {
+    if start != Start::Warm {
         caller.rest();
     }
     let target = ObjectRef { gvk: plugin.watches[0].gvk.clone(), key: object.key.clone() };

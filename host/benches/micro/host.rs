@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use criterion::Criterion;
-use oarlock::object::{Gvk, Object, ObjectRef};
+use criterion::{BatchSize, Criterion};
+use oarlock::object::{Gvk, Object, ObjectRef, Packer};
 use oarlock::queue::{End, Priority, Queue};
 use oarlock::source::list::ListBody;
 
-use crate::objects::{objects, replica_set, with_managed_fields};
+use crate::objects::{list_texts, objects, packed, plain, whole_texts};
 use crate::processor::{Processor, time};
 use crate::{SIZES, sized};
 
@@ -26,6 +26,7 @@ pub(crate) fn measure(criterion: &mut Criterion<Processor>) {
     queue(criterion);
     page(criterion);
     managed_fields(criterion);
+    packing(criterion);
 }
 
 /// An object that comes and is called for while 5,000 others wait.
@@ -51,17 +52,14 @@ fn page(criterion: &mut Criterion<Processor>) {
     let (mut group, gvk) = (criterion.benchmark_group("page"), Gvk::replica_set());
     for size in SIZES {
         let count = on_a_page(size);
-        let items: Vec<_> = (0..count).map(|number| with_managed_fields(replica_set(size * 1000, number))).collect();
-        let list = serde_json::json!({
-            "apiVersion": "apps/v1", "items": items, "kind": "ReplicaSetList", "metadata": {"resourceVersion": "1"}
-        });
-        let text = list.to_string();
+        let mut lists = list_texts(size, count);
         group.bench_function(sized(size), |bencher| {
             bencher.iter_custom(|pages| {
+                let list = lists.next().as_bytes();
                 let begin = time();
                 for _ in 0..pages {
                     let (mut body, mut objects) = (ListBody::default(), Vec::with_capacity(count));
-                    for piece in text.as_bytes().chunks(PIECE) {
+                    for piece in list.chunks(PIECE) {
                         let item = &mut |text: &str| objects.push(Object::read(text, &gvk).expect("it has a name"));
                         body.push(piece, item).expect("a list");
                     }
@@ -78,12 +76,35 @@ fn page(criterion: &mut Criterion<Processor>) {
 fn managed_fields(criterion: &mut Criterion<Processor>) {
     let (mut group, gvk) = (criterion.benchmark_group("managed-fields"), Gvk::replica_set());
     for size in SIZES {
-        let texts: Vec<_> = (0..on_a_page(size))
-            .map(|number| with_managed_fields(replica_set(size * 1000, number)).to_string())
-            .collect();
-        let mut texts = texts.iter().cycle();
+        let mut texts = whole_texts(size, on_a_page(size));
         group.bench_function(sized(size), |bencher| {
-            bencher.iter(|| Object::read(texts.next().expect("a text"), &gvk).expect("it has a name"));
+            texts.ready();
+            bencher.iter(|| Object::read(texts.next(), &gvk).expect("it has a name"));
+        });
+    }
+}
+
+/// The JSON of an object as it is kept, and back.
+fn packing(criterion: &mut Criterion<Processor>) {
+    let mut group = criterion.benchmark_group("pack");
+    for size in SIZES {
+        let (mut objects, mut packer) = (objects(size), Packer::default());
+        group.bench_function(sized(size), |bencher| {
+            let mut learnt = plain(objects.next());
+            while learnt.kept() == learnt.len() {
+                learnt = plain(objects.next());
+                packer.pack(&mut learnt);
+            }
+            bencher.iter_batched_ref(|| plain(objects.next()), |json| packer.pack(json), BatchSize::LargeInput);
+        });
+    }
+    group.finish();
+    let mut group = criterion.benchmark_group("unpack");
+    for size in SIZES {
+        let mut packed = packed(size);
+        group.bench_function(sized(size), |bencher| {
+            packed.ready();
+            bencher.iter(|| packed.next().text().len());
         });
     }
 }

@@ -1,8 +1,9 @@
 //! ReplicaSets of a given size, as an API server sends them, no two of them alike.
 
+use std::iter;
 use std::sync::Arc;
 
-use oarlock::object::{Gvk, Object, RawObject};
+use oarlock::object::{Gvk, Json, Object, Packer, RawObject};
 use serde_json::{Value, json};
 
 /// A ReplicaSet whose JSON has about so many bytes, its `managedFields` left out.
@@ -129,12 +130,26 @@ const MOST: (usize, usize) = (5000, 32 << 20);
 
 /// Things of which the next one is taken each time, and after the last one the first.
 pub(crate) struct Round<T> {
+    /// Called when they are needed, which is never if a filter leaves out whoever takes them.
+    make: Box<dyn Fn() -> Vec<T>>,
     all: Vec<T>,
     at: usize,
 }
 
 impl<T> Round<T> {
+    fn of(make: impl Fn() -> Vec<T> + 'static) -> Self {
+        Self { make: Box::new(make), all: Vec::new(), at: 0 }
+    }
+
+    /// Makes them, if that was not done yet: not in the time that is measured.
+    pub(crate) fn ready(&mut self) {
+        if self.all.is_empty() {
+            self.all = (self.make)();
+        }
+    }
+
     pub(crate) fn next(&mut self) -> &T {
+        self.ready();
         self.at = (self.at + 1) % self.all.len();
         &self.all[self.at]
     }
@@ -142,13 +157,48 @@ impl<T> Round<T> {
 
 /// Objects of so many KB.
 pub(crate) fn objects(kilobytes: usize) -> Round<Arc<Object>> {
-    let all = values(kilobytes).map(|object| Arc::new(held(&object))).collect();
-    Round { all, at: 0 }
+    Round::of(move || values(kilobytes).map(|object| Arc::new(held(&object))).collect())
 }
 
 /// The texts of objects of so many KB.
 pub(crate) fn texts(kilobytes: usize) -> Round<String> {
-    Round { all: values(kilobytes).map(|object| object.to_string()).collect(), at: 0 }
+    Round::of(move || values(kilobytes).map(|object| object.to_string()).collect())
+}
+
+/// A thousand of these objects as they are kept once enough is known of what they have in common.
+pub(crate) fn packed(kilobytes: usize) -> Round<Json> {
+    Round::of(move || {
+        let (mut objects, mut packer) = (objects(kilobytes), Packer::default());
+        let all = iter::repeat_with(|| {
+            let mut json = plain(objects.next());
+            packer.pack(&mut json);
+            json
+        });
+        all.skip_while(|json| json.kept() == json.len()).take(1000).collect()
+    })
+}
+
+/// The JSON of an object, as it comes.
+pub(crate) fn plain(object: &Object) -> Json {
+    Json::from(&*object.json.text())
+}
+
+/// The text of a page of a list, of so many of them.
+pub(crate) fn list_texts(kilobytes: usize, count: usize) -> Round<String> {
+    Round::of(move || {
+        let items: Vec<_> =
+            (0..count).map(|number| with_managed_fields(replica_set(kilobytes * 1000, number))).collect();
+        let list = json!({
+            "apiVersion": "apps/v1", "items": items, "kind": "ReplicaSetList", "metadata": {"resourceVersion": "1"}
+        });
+        vec![list.to_string()]
+    })
+}
+
+/// The text of objects of so many KB with `managedFields`.
+pub(crate) fn whole_texts(kilobytes: usize, count: usize) -> Round<String> {
+    let text = move |number| with_managed_fields(replica_set(kilobytes * 1000, number)).to_string();
+    Round::of(move || (0..count).map(text).collect())
 }
 
 fn values(kilobytes: usize) -> impl Iterator<Item = Value> {

@@ -9,19 +9,25 @@ use crate::host::on_a_page;
 use crate::{SIZES, folder, page};
 
 /// A row for each of these that is measured by size: the text, the folder, whether it is of a page of objects.
-const SIZED: [(&str, &str, bool); 12] = [
+const SIZED: [(&str, &str, bool); 18] = [
     ("plain copy into a guest's memory", "copy", false),
     ("empty reconcile, warm", "empty-warm", false),
     ("empty reconcile, fresh", "empty-fresh", false),
+    ("empty reconcile, fresh and pooled", "empty-pooled", false),
     ("print-containers, natively", "native", false),
     ("print-containers, warm", "print-containers-warm", false),
     ("print-containers, fresh", "print-containers-fresh", false),
+    ("print-containers, fresh and pooled", "print-containers-pooled", false),
     ("five typed fields, warm", "fields-warm", false),
     ("five typed fields, fresh", "fields-fresh", false),
+    ("five typed fields, fresh and pooled", "fields-pooled", false),
     ("`cluster.get`, warm", "get-warm", false),
     ("`cluster.get`, fresh", "get-fresh", false),
+    ("`cluster.get`, fresh and pooled", "get-pooled", false),
     ("an object split out of a list page", "page", true),
     ("an object freed of its managedFields", "managed-fields", false),
+    ("an object packed", "pack", false),
+    ("an object unpacked", "unpack", false),
 ];
 
 /// A row for each of these that is measured once.
@@ -68,6 +74,8 @@ fn goals() -> String {
     figures::goals(&[
         goal("a warm empty call, as a multiple of a plain copy", 4.0, "empty-warm", "copy"),
         goal("print-containers, warm, as a multiple of the same natively", 3.0, "print-containers-warm", "native"),
+        goal("an empty call, fresh and pooled, as a multiple of a warm one", 4.0, "empty-pooled", "empty-warm"),
+        goal("print-containers, fresh and pooled, likewise", 4.0, "print-containers-pooled", "print-containers-warm"),
     ])
 }
 

@@ -30,6 +30,7 @@ fn copy(criterion: &mut Criterion<Processor>) {
     for size in SIZES {
         let mut texts = texts(size);
         group.bench_function(sized(size), |bencher| {
+            texts.ready();
             bencher.iter(|| memory.write(&mut store, 1 << 16, texts.next().as_bytes()).expect("it fits"));
         });
     }
@@ -41,6 +42,7 @@ fn native(criterion: &mut Criterion<Processor>) {
     for size in SIZES {
         let mut texts = texts(size);
         group.bench_function(sized(size), |bencher| {
+            texts.ready();
             bencher.iter(|| {
                 let request = Request {
                     target: ObjectRef::new("apps/v1", "ReplicaSet", "checkout-1234").in_namespace("shop-12"),
