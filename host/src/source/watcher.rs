@@ -348,7 +348,8 @@ impl<'a> Watcher<'a> {
     /// Whether the watch has told of all up to a later resource version. An equal one is not passed: where etcd has changed
     /// many objects at once, all of them have it.
     fn is_passed(&self, version: &str) -> bool {
-        self.position.as_ref().is_some_and(|position| is_surely_older(version, position))
+        let version = ResourceVersion::from(version);
+        self.position.as_deref().is_some_and(|position| version.is_surely_older(&position.into()))
     }
 
     /// None: it is none, because it has no name.
@@ -374,7 +375,7 @@ impl<'a> Watcher<'a> {
         let params = ListParams { limit: Some(1), ..self.list_params() };
         self.heard.note(Instant::now());
         let newest = self.api.list_metadata(&params).await?.metadata.resource_version.unwrap_or_default();
-        Ok(is_surely_older(&newest, version))
+        Ok(ResourceVersion::from(&*newest).is_surely_older(&version.into()))
     }
 
     fn list_params(&self) -> ListParams {
@@ -392,11 +393,6 @@ fn keeps_place(broken: &Broken) -> bool {
         Broken::Silent(_) | Broken::Short => true,
         Broken::Failed(_) | Broken::Malformed(_) | Broken::Told(_) | Broken::NoVersion | Broken::EndlessList => false,
     }
-}
-
-/// Whether the first resource version is older than the second, as far as that can be told.
-fn is_surely_older(version: &str, than: &str) -> bool {
-    ResourceVersion::from(version).is_surely_older(&than.into())
 }
 
 #[cfg(test)]
