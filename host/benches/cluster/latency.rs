@@ -20,7 +20,7 @@ const RATE: u32 = 500;
 /// How many changes each program sees in a round: each object is changed once.
 const CHANGES: u32 = 5_000;
 /// How many rounds there are, if nothing else is said.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 6;
 
 /// How late a program told of each change, in milliseconds.
 #[derive(Default)]
@@ -67,7 +67,9 @@ pub(crate) fn run(arguments: &[String]) {
     runtime.block_on(changes::change(population.client(), &paths, 0, RATE, |stamp| stamp == CHANGES));
     let (mut late, mut next) = ([Late::default(), Late::default()], CHANGES);
     for round in 1..=rounds {
-        for ((name, command), late) in programs.iter().zip(&mut late) {
+        // Whoever comes second finds the API server otherwise than whoever comes first.
+        for which in if round % 2 == 1 { [0, 1] } else { [1, 0] } {
+            let ((name, command), late) = (&programs[which], &mut late[which]);
             let mut command = command();
             command.env("KUBECONFIG", cluster.kubeconfig());
             let program = Followed::<Told>::start(command, place.folder.path().join("log"));
@@ -79,7 +81,8 @@ pub(crate) fn run(arguments: &[String]) {
             program
                 .wait("a line for each change", |seen| made.iter().all(|change| seen.at.contains_key(&change.stamp)));
             let of_round = late_by(&program, &made);
-            say(&format!("round {round}, {name}: {}", row(&of_round.since_answered)));
+            let (since, until) = (row(&of_round.since_answered), row(&of_round.answered));
+            say(&format!("round {round}, {name}: {since} and until the answer {until}"));
             late.answered.extend(of_round.answered);
             late.since_answered.extend(of_round.since_answered);
             late.since_due.extend(of_round.since_due);

@@ -53,14 +53,11 @@ impl Caller {
         let kept = self.kept.take().filter(|instance| Arc::ptr_eq(&instance.plugin, plugin));
         let instance = match kept {
             Some(instance) => Ok(instance),
-            None => match plugin.program() {
-                Ok(program) => Ok(Instance::new(plugin, program, request).await),
-                Err(error) => Err(error),
-            },
+            None => Instance::new(plugin, request).await,
         };
         let mut instance = match instance {
             Ok(instance) => instance,
-            Err(error) => return Answer::of(CallError::NotMapped(error.root_cause().to_string())),
+            Err(error) => return Answer::of(error),
         };
         let result = instance.reconcile(request, may_write).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
@@ -93,18 +90,19 @@ struct Instance {
 }
 
 impl Instance {
-    async fn new(plugin: &Arc<Plugin>, program: Arc<Program>, request: Request<'_>) -> Self {
+    async fn new(plugin: &Arc<Plugin>, request: Request<'_>) -> Result<Self, CallError> {
+        let program = plugin.program()?;
         let sandbox = match &*program {
-            Program::Reconciler(_) => plugin.sandbox(&[&plugin.name], "").await,
+            Program::Reconciler(_) => plugin.sandbox(&[&plugin.name], "").await?,
             Program::Command(_) => {
                 let call = if request.object.is_some() { "reconcile" } else { "gone" };
                 let (gvk, key) = (&request.target.gvk, &request.target.key);
                 let namespace = key.namespace().unwrap_or_default();
                 let arguments = [&*plugin.name, call, gvk.api_version(), gvk.kind(), namespace, key.name()];
-                plugin.sandbox(&arguments, &request.json().unwrap_or_default()).await
+                plugin.sandbox(&arguments, &request.json().unwrap_or_default()).await?
             }
         };
-        Self { plugin: Arc::clone(plugin), program, sandbox, reconciler: None }
+        Ok(Self { plugin: Arc::clone(plugin), program, sandbox, reconciler: None })
     }
 
     async fn reconcile(&mut self, request: Request<'_>, may_write: Volume) -> Result<Outcome, CallError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,6 +10,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, EngineWeak, PoolingAllocationConfig};
 
 use super::bindings::Reconciler;
+use super::error::CallError;
 use super::sandbox::{Guest, TICK};
 
 /// The stack of a guest, in bytes: a recursion that goes deeper traps.
@@ -76,10 +77,18 @@ impl Engine {
         Ok(Self { now: None, wasmtime, linker, places })
     }
 
-    /// A place for an instance, when there is one.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// A place for an instance, if one is needed and there is one in that time.
+    pub(super) async fn place(&self, time: Duration) -> Result<Option<OwnedSemaphorePermit>, CallError> {
+        let Some(places) = &self.places else { return Ok(None) };
+        let taken = || {
+            let time = humantime::format_duration(time);
+            CallError::NotMade(format!(
+                "{PLACES} that are made for one call each are there, and none has ended in {time}"
+            ))
+        };
+        let place = tokio::time::timeout(time, Arc::clone(places).acquire_owned()).await.map_err(|_| taken())?;
         // Nobody closes the semaphore.
-        Arc::clone(self.places.as_ref()?).acquire_owned().await.ok()
+        Ok(place.ok())
     }
 
     /// The same, in which it is always that time for plugins, so that they do the same each time.
@@ -131,13 +140,18 @@ mod tests {
     #[tokio::test]
     async fn what_is_pooled_waits_for_a_place_and_gives_it_up() {
         let (engine, name) = (Engine::pooled().unwrap(), Arc::from("a"));
-        let sandbox = || Sandbox::new(&engine, &name, Limits::default(), &[], "");
+        let limits = Limits { wall: Duration::from_millis(10), ..Limits::default() };
+        let sandbox = || Sandbox::new(&engine, &name, limits, &[], "");
         let mut sandboxes = Vec::new();
         for _ in 0..PLACES {
-            sandboxes.push(sandbox().await);
+            sandboxes.push(sandbox().await.unwrap_or_else(|error| panic!("{error}")));
         }
-        assert!(unconstrained(sandbox()).now_or_never().is_none());
+        let error = sandbox().await.err().expect("no place");
+        assert_eq!(
+            error.to_string(),
+            "there can be no instance of it: 128 that are made for one call each are there, and none has ended in 10ms"
+        );
         sandboxes.pop();
-        assert!(unconstrained(sandbox()).now_or_never().is_some());
+        assert!(unconstrained(sandbox()).now_or_never().expect("no wait").is_ok());
     }
 }

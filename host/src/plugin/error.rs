@@ -24,9 +24,9 @@ pub enum CallError {
     /// The guest, or the start of its instance, trapped.
     #[error("it trapped: {0}")]
     Trap(String),
-    /// The guest was not even started: the host lacks memory, or what else mapping takes.
-    #[error("its code cannot be mapped again: {0}")]
-    NotMapped(String),
+    /// The guest was not even started: the host lacks memory, or what else that takes.
+    #[error("there can be no instance of it: {0}")]
+    NotMade(String),
     /// The guest ran for too long.
     #[error("it ran for more than the {} of processor time that a call may take (--call-cpu, or limits in its grant file)", humantime::format_duration(*.0))]
     CpuTime(Duration),

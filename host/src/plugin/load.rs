@@ -85,7 +85,11 @@ const MAX_NAME: usize = 100;
 impl LoadError {
     /// Whether it is no fault of the file, and may go by itself.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Compile(CompilerError::Busy(_) | CompilerError::Killed | CompilerError::NotRun(_)))
+        matches!(
+            self,
+            Self::Compile(CompilerError::Busy(_) | CompilerError::Killed | CompilerError::NotRun(_))
+                | Self::Start { error: CallError::NotMade(_), .. }
+        )
     }
 }
 
@@ -119,6 +123,7 @@ impl Loader {
             let linked = blocking(move || loader.link(compiled, isolation)).await?;
             let Linked { engine, program, entry } = linked.map_err(|error| link_error(&error))?;
             let sandbox = Sandbox::new(&engine, &name, limits, &[&name], "").await;
+            let sandbox = sandbox.map_err(|error| LoadError::Start { error, stderr: String::new() })?;
             let Described { itself, memory, watches, owns, finalizer } =
                 describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
             let start = begin.elapsed().saturating_sub(compile.unwrap_or_default());

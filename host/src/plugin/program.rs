@@ -12,6 +12,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use super::aot;
 use super::bindings::ReconcilerPre;
 use super::engine::Engine;
+use super::error::CallError;
 use super::limits::Limits;
 use super::sandbox::{Guest, Sandbox};
 use crate::digest::Digest;
@@ -117,16 +118,16 @@ impl Plugin {
     }
 
     /// What instances are made of.
-    pub(super) fn program(&self) -> wasmtime::Result<Arc<Program>> {
+    pub(super) fn program(&self) -> Result<Arc<Program>, CallError> {
         let mut program = self.code.lock();
-        Ok(match (&*program, &self.code.entry) {
-            (Some(program), _) => Arc::clone(program),
-            (None, Some(entry)) => {
-                let component = aot::map(&self.engine.wasmtime, entry)?;
-                Arc::clone(program.insert(Arc::new(Program::link(&self.engine, &component)?)))
-            }
+        let linked = match (&*program, &self.code.entry) {
+            (Some(program), _) => return Ok(Arc::clone(program)),
+            (None, Some(entry)) => aot::map(&self.engine.wasmtime, entry)
+                .and_then(|component| Program::link(&self.engine, &component))
+                .map_err(|error| CallError::NotMade(format!("mapping its code: {}", error.root_cause())))?,
             (None, None) => unreachable!("what cannot be mapped again is not let go"),
-        })
+        };
+        Ok(Arc::clone(program.insert(Arc::new(linked))))
     }
 
     /// Lets its code go, unless there is an instance of it, or it is nowhere else. The next call maps it again.
@@ -138,7 +139,7 @@ impl Plugin {
     }
 
     /// A sandbox for an instance of it.
-    pub(super) async fn sandbox(&self, arguments: &[&str], stdin: &str) -> Sandbox {
+    pub(super) async fn sandbox(&self, arguments: &[&str], stdin: &str) -> Result<Sandbox, CallError> {
         Sandbox::new(&self.engine, &self.name, self.limits, arguments, stdin).await
     }
 }

@@ -61,8 +61,8 @@ impl Sandbox {
         limits: Limits,
         arguments: &[&str],
         stdin: &str,
-    ) -> Self {
-        let place = engine.place().await;
+    ) -> Result<Self, CallError> {
+        let place = engine.place(limits.wall).await?;
         let (stdout, stderr) = (Capture::new(0), Capture::new(LOG_LINE));
         let mut wasi = WasiCtxBuilder::new();
         wasi.args(arguments)
@@ -98,7 +98,7 @@ impl Sandbox {
                 UpdateDeadline::Interrupt
             })
         });
-        Self { store, stdout, stderr, limits, time, deadline: Instant::now(), _place: place }
+        Ok(Self { store, stdout, stderr, limits, time, deadline: Instant::now(), _place: place })
     }
 
     /// Begins a call: what runs from now on has the time that a call may take, and may write so much.

@@ -97,7 +97,7 @@ impl Failed {
                 CallError::Terminal(_) => Failure::terminal,
                 CallError::Describe(_) => Failure::describe,
                 CallError::Exit(_) => Failure::exit,
-                CallError::Trap(_) | CallError::NotMapped(_) => Failure::trap,
+                CallError::Trap(_) | CallError::NotMade(_) => Failure::trap,
                 CallError::CpuTime(_) => Failure::cpu_time,
                 CallError::WallTime(_) => Failure::wall_time,
                 CallError::Memory(_) => Failure::memory,
@@ -141,7 +141,7 @@ pub(super) fn sign_of(plugin: &Plugin, result: &Result<Done, Failed>) -> Sign {
         Err(Failed::Call(CallError::Exit(_))) if plugin.is_command() => Sign::Works,
         // It was not called, or it was the API server that did not answer.
         Ok(Done { called: false, .. })
-        | Err(Failed::Call(CallError::NotMapped(_)) | Failed::Reading(_) | Failed::Action(_) | Failed::LookUp(_)) => {
+        | Err(Failed::Call(CallError::NotMade(_)) | Failed::Reading(_) | Failed::Action(_) | Failed::LookUp(_)) => {
             Sign::Nothing
         }
         Err(Failed::Call(_) | Failed::Panicked(_)) => Sign::Breaks,
