@@ -14,6 +14,7 @@ use http::Request;
 use kube::Client;
 use serde::de::IgnoredAny;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::sleep_until;
 
 use crate::objects;
@@ -45,23 +46,25 @@ pub(crate) struct Change {
     pub(crate) answered: Instant,
 }
 
-/// Changes one object after the other, so many a second from now on, whether the API server keeps up or not, until `stop`
-/// says so of the next stamp.
+/// Changes one object after the other, so many a second from now on, whether the API server keeps up or not as long as no
+/// more than `at_most` are unanswered, until `stop` says so of the next stamp.
 pub(crate) async fn change(
     client: &Client,
     paths: &[String],
     first: u32,
-    rate: u32,
+    (rate, at_most): (u32, usize),
     stop: impl Fn(u32) -> bool,
 ) -> Vec<Change> {
-    let (start, mut made) = (Instant::now(), Vec::new());
+    let (start, mut made, unanswered) = (Instant::now(), Vec::new(), Arc::new(Semaphore::new(at_most)));
     for stamp in (first..).take_while(|stamp| !stop(*stamp)) {
         let due = start + Duration::from_secs(1) * (stamp - first) / rate;
         sleep_until(due.into()).await;
+        let permit = Arc::clone(&unanswered).acquire_owned().await.unwrap();
         let object = stamp as usize % paths.len();
         let (client, path) = (client.clone(), paths[object].clone());
         made.push(tokio::spawn(async move {
             let answered = change_one(&client, &path, stamp).await;
+            drop(permit);
             Change { stamp, object, due, answered }
         }));
     }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 use crate::changes::{self, Change, Followed, Line, Seen};
 use crate::figures::{Figures, Goal, goals, short, thousands};
@@ -64,7 +65,9 @@ pub(crate) fn run(arguments: &[String]) {
     let native = || program::example("native");
     let programs: [(&str, &dyn Fn() -> Command); 2] = [("(a) oarlock", &host), ("(b) kube-rs", &native)];
     say("changing every object once, before anybody looks: the API server is slower at first");
-    runtime.block_on(changes::change(population.client(), &paths, 0, RATE, |stamp| stamp == CHANGES));
+    runtime.block_on(changes::change(population.client(), &paths, 0, (RATE, Semaphore::MAX_PERMITS), |stamp| {
+        stamp == CHANGES
+    }));
     let (mut late, mut next) = ([Late::default(), Late::default()], CHANGES);
     for round in 1..=rounds {
         // Whoever comes second finds the API server otherwise than whoever comes first.
@@ -75,7 +78,9 @@ pub(crate) fn run(arguments: &[String]) {
             let program = Followed::<Told>::start(command, place.folder.path().join("log"));
             program.wait("a line for each object", |seen| seen.lines == OBJECTS);
             let end = next + CHANGES;
-            let load = changes::change(population.client(), &paths, next, RATE, |stamp| stamp == end);
+            let load = changes::change(population.client(), &paths, next, (RATE, Semaphore::MAX_PERMITS), |stamp| {
+                stamp == end
+            });
             let made = runtime.block_on(load);
             next = end;
             program

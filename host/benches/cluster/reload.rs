@@ -19,6 +19,8 @@ use crate::{page, program, say, start_control_plane};
 const OBJECTS: usize = 5_000;
 /// Changes a second.
 const RATE: u32 = 500;
+/// How many of them may be unanswered: beside compiling, the API server keeps up even less.
+const UNANSWERED: usize = 500;
 /// How many versions there are after the first, if nothing else is said.
 const RELOADS: u32 = 200;
 /// How long a version is in force until the next one comes.
@@ -75,7 +77,7 @@ pub(crate) fn run(arguments: &[String]) {
     say(&format!("reloading {reloads} times"));
     let (stop, client) = (AtomicBool::new(false), population.client().clone());
     let (made, late) = thread::scope(|scope| {
-        let load = changes::change(&client, &paths, 0, RATE, |_| stop.load(Ordering::Relaxed));
+        let load = changes::change(&client, &paths, 0, (RATE, UNANSWERED), |_| stop.load(Ordering::Relaxed));
         let load = scope.spawn(|| runtime.block_on(load));
         let late: Vec<_> = (1..=reloads).map(|version| reload(&place, &host, version)).collect();
         stop.store(true, Ordering::Relaxed);
