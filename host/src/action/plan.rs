@@ -351,14 +351,15 @@ fn adopt(
     let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return Ok(()) };
     // As good as not there.
     metadata.retain(|_, value| !value.is_null());
+    let uid = object.uid.to_string();
     let reference = json!({
-        "apiVersion": owner.gvk.api_version(), "kind": owner.gvk.kind(), "name": owner.key.name(), "uid": object.uid.to_string(),
+        "apiVersion": owner.gvk.api_version(), "kind": owner.gvk.kind(), "name": owner.key.name(), "uid": &uid,
         "controller": true, "blockOwnerDeletion": true,
     });
     let owners = metadata.entry("ownerReferences").or_insert_with(|| json!([]));
     let owners = owners.as_array_mut().ok_or("its metadata.ownerReferences are no list")?;
     // The plugin may have said so itself.
-    owners.retain(|had| had.get("uid").and_then(Value::as_str) != Some(&object.uid.to_string()));
+    owners.retain(|had| had.get("uid").and_then(Value::as_str) != Some(&uid));
     owners.push(reference);
     let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
     let annotations = annotations.as_object_mut().ok_or("its metadata.annotations are no object")?;
