@@ -15,22 +15,38 @@ pub(crate) struct Browser {
     session: String,
 }
 
+/// Starts chromedriver, and adds what it says to `said`. `None` when it ended before it served.
+fn launch(said: &mut String) -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("chromedriver: {error}: run the tests with `make test`, which installs it"));
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port = lines.find_map(|line| {
+        said.push_str(&line);
+        said.push('\n');
+        line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
+    });
+    let Some(port) = port else {
+        driver.wait().unwrap();
+        return None;
+    };
+    // It goes on writing there.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((driver, port))
+}
+
 impl Browser {
     pub(crate) fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("chromedriver: {error}: run the tests with `make test`, which installs it"));
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines.find_map(|line| {
-            let line = line.ok()?;
-            line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
-        });
-        // It goes on writing there.
-        std::thread::spawn(move || lines.for_each(drop));
-        let mut browser = Self { driver, port: port.expect("chromedriver says its port"), session: String::new() };
+        let mut said = String::new();
+        // The port that it chose may be taken by the time it listens on it, and then it ends.
+        let (driver, port) = std::iter::repeat_with(|| launch(&mut said))
+            .take(5)
+            .find_map(|driver| driver)
+            .unwrap_or_else(|| panic!("chromedriver did not say its port in 5 starts:\n{said}"));
+        let mut browser = Self { driver, port, session: String::new() };
         // In a container, root has no sandbox to be had and /dev/shm is small.
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars"];
