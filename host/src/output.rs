@@ -2,18 +2,26 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// How many calls' output may wait before calls wait for it.
-const CAPACITY: usize = 64;
+/// How many bytes of output may wait before calls wait for it.
+const MOST: u32 = 128 << 10;
 
 /// Where the output of calls goes; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Output(mpsc::Sender<Vec<u8>>);
+pub struct Output {
+    sender: mpsc::UnboundedSender<Printed>,
+    /// For so many bytes there is room.
+    room: Arc<Semaphore>,
+}
+
+/// What one call printed, and the room that it takes until it is written.
+type Printed = (Vec<u8>, OwnedSemaphorePermit);
 
 /// Ends when all clones of the [`Output`] are dropped and all that they were given is written.
 #[derive(Debug)]
@@ -23,7 +31,7 @@ impl Output {
     /// Starts the thread that writes to `to`, one call's output at a time, and flushes when nothing more is waiting.
     /// When writing fails, nobody reads what plugins print, and `closed` is cancelled.
     pub fn start(to: impl Write + Send + 'static, closed: CancellationToken) -> anyhow::Result<(Self, Drained)> {
-        let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(CAPACITY);
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         let (done, drained) = oneshot::channel();
         let write = move || {
             if let Err(error) = write_all(to, &mut receiver) {
@@ -34,7 +42,7 @@ impl Output {
             let _ = done.send(());
         };
         thread::Builder::new().name("stdout".into()).spawn(write).context("stdout thread")?;
-        Ok((Self(sender), Drained(drained)))
+        Ok((Self { sender, room: Arc::new(Semaphore::new(MOST as usize)) }, Drained(drained)))
     }
 
     /// Writes what one call printed, ended with a line feed if it is not. Waits while too much is waiting already.
@@ -44,8 +52,11 @@ impl Output {
             Some(b'\n') => {}
             Some(_) => bytes.push(b'\n'),
         }
+        // What is more than there ever is room for waits until there is nothing else. Nobody closes the semaphore.
+        let room = u32::try_from(bytes.len()).map_or(MOST, |bytes| bytes.min(MOST));
+        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(room).await else { return };
         // It fails after stdout was closed, which has been said.
-        let _ = self.0.send(bytes).await;
+        let _ = self.sender.send((bytes, room));
     }
 }
 
@@ -56,13 +67,21 @@ impl Drained {
     }
 }
 
-fn write_all(mut to: impl Write, receiver: &mut mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
-    while let Some(bytes) = receiver.blocking_recv() {
-        to.write_all(&bytes)?;
-        while let Ok(bytes) = receiver.try_recv() {
-            to.write_all(&bytes)?;
+fn write_all(mut to: impl Write, receiver: &mut mpsc::UnboundedReceiver<Printed>) -> io::Result<()> {
+    let write = |to: &mut dyn Write, (bytes, _room): Printed| to.write_all(&bytes);
+    while let Some(printed) = receiver.blocking_recv() {
+        write(&mut to, printed)?;
+        loop {
+            while let Ok(printed) = receiver.try_recv() {
+                write(&mut to, printed)?;
+            }
+            to.flush()?;
+            // Where all processors are busy, calls print more in the meantime, and need not wake this thread for each line.
+            thread::yield_now();
+            if receiver.is_empty() {
+                break;
+            }
         }
-        to.flush()?;
     }
     Ok(())
 }
@@ -94,7 +113,10 @@ impl<W: Write> Write for Fit<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
+
+    use futures::FutureExt as _;
+    use tokio::task::unconstrained;
 
     use super::*;
 
@@ -133,9 +155,22 @@ mod tests {
     async fn a_reader_that_goes_away_is_told_and_holds_nobody_up() {
         let closed = CancellationToken::new();
         let (output, _drained) = Output::start(Sink::default(), closed.clone()).unwrap();
-        for _ in 0..2 * CAPACITY {
-            output.print(b"a line\n".to_vec()).await;
+        for _ in 0..4 {
+            output.print(vec![b'.'; MOST as usize]).await;
         }
         closed.cancelled().await;
+    }
+
+    #[tokio::test]
+    async fn calls_wait_while_too_much_is_waiting() {
+        let (reader, writer) = io::pipe().unwrap();
+        let (output, drained) = Output::start(writer, CancellationToken::new()).unwrap();
+        let (most, line) = (vec![b'.'; 2 * MOST as usize], b"a line\n".to_vec());
+        output.print(most).await;
+        assert!(unconstrained(output.print(line.clone())).now_or_never().is_none(), "nobody reads");
+        drop(reader);
+        output.print(line).await;
+        drop(output);
+        drained.wait().await;
     }
 }
