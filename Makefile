@@ -130,7 +130,8 @@ soak: build plugins test-guests ## Run the host for an hour, or MINUTES=6, under
 bench: default-plugin bench-guests ## Measure all of docs/benchmarks.md anew, or less with SIZES="1000 5000" (numbers of objects)
 	@assets=$$(host/tests/control-plane/build.sh); \
 	echo "building the host and what it is compared with, as for an image: half an hour the first time"; \
-	cargo build --profile dist -p oarlock --bin oarlock --example native --example floor; \
+	cargo rustc --profile dist -p oarlock --bin oarlock -- -C link-arg=-Wl,-z,pack-relative-relocs; \
+	cargo build --profile dist -p oarlock --example native --example floor; \
 	cargo bench -p oarlock --bench cluster --no-run; \
 	[ ! -d /dev/shm ] || export TMPDIR=/dev/shm; \
 	OARLOCK_TEST_CONTROL_PLANE=$$assets cargo bench -p oarlock --bench cluster -- $(if $(SIZES),throughput $(SIZES))
