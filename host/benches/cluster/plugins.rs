@@ -25,8 +25,9 @@ const COUNTS: [u32; 4] = [1, 10, 100, 1_000];
 const CHANGES: u32 = 200;
 /// How long nothing happens between them.
 const PAUSE: Duration = Duration::from_millis(50);
-/// After a minute without a call, by default, instances are let go (`--keep-idle`).
-const IDLE: Duration = Duration::from_secs(65);
+/// After a minute without a call, by default, instances are let go (`--keep-idle`), and what they leave is given back to the
+/// kernel within a quarter of a minute after that.
+const IDLE: Duration = Duration::from_secs(80);
 const KIB: f64 = 1024.0;
 
 /// Which plugins have told of each change.

@@ -19,6 +19,9 @@ use crate::{page, report, say, start_control_plane};
 const COUNTS: [usize; 4] = [1_000, 5_000, 20_000, 100_000];
 /// How often each program is run, if nothing else is said by `--runs`.
 const RUNS: usize = 5;
+/// How often with at most `FEW` objects: the less there is to do, the more chance has its part in how long it takes.
+const RUNS_WITH_FEW: usize = 11;
+const FEW: usize = 5_000;
 /// How long a program has had nothing to do when its memory is looked at again.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -78,9 +81,10 @@ pub(crate) struct Empty {
 /// Measures with so many objects, one number after the other, and writes the results into the page.
 pub(crate) fn run(arguments: &[String]) {
     let (runs, arguments) = match arguments {
-        [option, runs, rest @ ..] if option == "--runs" => (runs.parse().unwrap(), rest),
-        all => (RUNS, all),
+        [option, runs, rest @ ..] if option == "--runs" => (Some(runs.parse().unwrap()), rest),
+        all => (None, all),
     };
+    let runs = |count| runs.unwrap_or(if count <= FEW { RUNS_WITH_FEW } else { RUNS });
     let counts: Vec<usize> = arguments.iter().map(|count| count.parse().unwrap()).collect();
     let counts = if counts.is_empty() { COUNTS.to_vec() } else { counts };
     assert!(counts.is_sorted(), "objects are only made: give the numbers in ascending order");
@@ -90,12 +94,13 @@ pub(crate) fn run(arguments: &[String]) {
 
     say("compiling the plugin, for all runs but the last");
     assert!(stage.command(Subject::Oarlock).arg("--once").status().unwrap().success());
-    let empty = Empty { oarlock: stage.empty(Subject::Oarlock, runs), native: stage.empty(Subject::Native, runs) };
+    let empty = |subject| stage.empty(subject, runs(0));
+    let empty = Empty { oarlock: empty(Subject::Oarlock), native: empty(Subject::Native) };
     let mut all = Vec::new();
     for count in counts {
         runtime.block_on(population.grow(count));
         let sizes = runtime.block_on(population.sizes());
-        let mut by_subject = vec![Vec::new(); SUBJECTS.len()];
+        let (mut by_subject, runs) = (vec![Vec::new(); SUBJECTS.len()], runs(count));
         for run in 1..=runs {
             for (subject, measured) in SUBJECTS.into_iter().zip(&mut by_subject) {
                 let result = stage.measure(subject, &population);
