@@ -7,7 +7,8 @@ use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::DefaultBackoff;
 
-use super::watcher::{Broken, ListFrom, Watcher};
+use super::broken::Broken;
+use super::watcher::{ListFrom, Watcher};
 use super::{Span, Update};
 use crate::cluster::{Cluster, explain, rest};
 use crate::health::Heard;

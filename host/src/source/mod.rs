@@ -1,5 +1,6 @@
 //! Where objects come from.
 
+mod broken;
 pub mod cluster;
 pub mod list;
 pub mod manifests;

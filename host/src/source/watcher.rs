@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use futures::io::AsyncBufReadExt as _;
 use futures::{StreamExt as _, TryFutureExt as _};
 use kube::api::{ListParams, VersionMatch, WatchParams};
-use kube::core::{Request, Status, WatchEvent};
+use kube::core::{Request, WatchEvent};
 use kube::{Api, Client, ResourceExt as _};
 
 use super::Span;
-use super::list::{ListBody, ListMeta, Malformed};
+use super::broken::Broken;
+use super::list::{ListBody, ListMeta};
 use crate::cache::Event;
 use crate::cluster::{ChangedKinds, Cluster};
 use crate::health::Heard;
@@ -41,36 +42,6 @@ const WELL: Duration = Duration::from_secs(10);
 
 /// Of how many objects without a name a watch tells.
 const MAX_NAMELESS: usize = 100;
-
-/// Why it does not go on. It can always be tried again.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    #[error(transparent)]
-    Failed(#[from] kube::Error),
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// In the middle of a watch.
-    #[error("the API server has ended the watch: {}", .0.message)]
-    Told(Box<Status>),
-    #[error("the API server has been silent for {}", humantime::format_duration(*.0))]
-    Silent(Duration),
-    #[error("the API server has ended the watch as soon as it had begun")]
-    Short,
-    #[error("the API server has told of something without a resource version")]
-    NoVersion,
-    #[error("the API server continues a list where it has begun")]
-    EndlessList,
-}
-
-impl Broken {
-    /// The status that the API server has answered with, where it has.
-    pub(super) fn status(&self) -> Option<&Status> {
-        match self {
-            Self::Failed(kube::Error::Api(status)) | Self::Told(status) => Some(status),
-            _ => None,
-        }
-    }
-}
 
 /// What the API server reads a list from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +124,7 @@ impl<'a> Watcher<'a> {
         let ended = self.go_on(span, tell).await;
         if let Err(broken) = &ended {
             self.failing = true;
-            if !keeps_place(broken) {
+            if !broken.keeps_place() {
                 self.position = None;
             }
         }
@@ -209,6 +180,8 @@ impl<'a> Watcher<'a> {
         let Ok(list) = tokio::time::timeout(self.page_time, self.read_list(&params, tell)).await else {
             let (kind, time) = (self.kind, humantime::format_duration(self.page_time));
             tracing::warn!("{} did not send all {kind} within {time}: asking for {}", self.url, self.page);
+            // What it has sent of them may be gone by now.
+            tell(Event::Init);
             return Ok(None);
         };
         list.map(Some)
@@ -248,6 +221,10 @@ impl<'a> Watcher<'a> {
                 let (kind, size, time) = (self.kind, self.page, humantime::format_duration(self.page_time));
                 self.page = (size / 2).max(1);
                 tracing::warn!("{} did not send {size} {kind} within {time}: asking for {}", self.url, self.page);
+                // A page with a token is of the list that the pages before are of.
+                if params.continue_token.is_none() {
+                    tell(Event::Init);
+                }
                 continue;
             };
             if page.is_ok() && asked.elapsed() * 4 < self.page_time {
@@ -383,22 +360,11 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// Whether the watch can go on from where it was: the API server is there, or was until a moment ago, and has not said
-/// that it cannot. One that could not be reached may be another one when it is back.
-fn keeps_place(broken: &Broken) -> bool {
-    match broken {
-        Broken::Failed(kube::Error::Api(status)) => status.code == 429 || status.code >= 500,
-        // A line that is no text would come again.
-        Broken::Failed(kube::Error::ReadEvents(error)) => error.kind() != std::io::ErrorKind::InvalidData,
-        Broken::Silent(_) | Broken::Short => true,
-        Broken::Failed(_) | Broken::Malformed(_) | Broken::Told(_) | Broken::NoVersion | Broken::EndlessList => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
+    use futures::{StreamExt as _, stream};
     use http::{Request, Response, Uri};
     use kube::client::Body;
     use serde_json::json;
@@ -416,11 +382,11 @@ mod tests {
     /// Of an API server whose answers are those.
     fn watcher<'a, F>(kind: &'a Kind, heard: &'a Heard, answer: impl Fn(Uri) -> F + Send + 'static) -> Watcher<'a>
     where
-        F: Future<Output = String> + Send + 'static,
+        F: Future<Output: Into<axum::body::Body>> + Send + 'static,
     {
         let service = tower::service_fn(move |request: Request<Body>| {
             let answer = answer(request.into_parts().0.uri);
-            async move { Ok::<_, Infallible>(Response::new(Body::from(answer.await.into_bytes()))) }
+            async move { Ok::<_, Infallible>(Response::new(answer.await.into())) }
         });
         let client = Client::new(service, "default");
         Watcher {
@@ -537,6 +503,29 @@ mod tests {
         let listed = watcher.list(Span::Forever, &mut tell);
         let version = tokio::time::timeout(Duration::from_mins(1), listed).await.unwrap().unwrap();
         assert_eq!(version, "1");
+    }
+
+    #[tokio::test]
+    async fn what_has_come_of_a_list_that_breaks_off_is_not_taken_for_a_part_of_the_next_one() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let mut watcher = watcher(&kind, &heard, |uri| {
+            let is_first = ["resourceVersion=0", "limit=500"].iter().any(|part| uri.query().unwrap().contains(part));
+            let begin = LIST.replace("[]}", r#"[{"metadata": {"name": "a", "resourceVersion": "1"}},"#);
+            let breaks_off = stream::iter([Ok::<_, Infallible>(begin)]).chain(stream::pending());
+            let all = axum::body::Body::from(LIST);
+            std::future::ready(if is_first { axum::body::Body::from_stream(breaks_off) } else { all })
+        });
+        (watcher.from, watcher.page_time) = (ListFrom::Memory, Duration::from_millis(100));
+        let mut told = Vec::new();
+        let mut tell = |event| match event {
+            Event::Init => told.push("begin".to_owned()),
+            Event::InitApply(object) => told.push(object.key.name().to_owned()),
+            Event::InitDone => told.push("end".to_owned()),
+            Event::Apply(_) | Event::Delete { .. } => panic!("it is a list"),
+        };
+        let listed = watcher.list(Span::Forever, &mut tell);
+        tokio::time::timeout(Duration::from_mins(1), listed).await.unwrap().unwrap();
+        assert_eq!(told, ["begin", "a", "begin", "a", "begin", "end"]);
     }
 
     #[tokio::test]
