@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
@@ -69,10 +69,9 @@ impl AotCache {
             Ok(None) => return None,
             Err(error) => Err(error.to_string()),
             Ok(Some(file)) => match is_whole(&file) {
-                Ok(true) => match map(engine, &file) {
-                    Ok(component) => Ok(Compiled { component, entry: Some(file) }),
-                    Err(error) => Err(format!("{error:#}")),
-                },
+                Ok(true) => {
+                    take_out(engine, file, &folder.path().join(&name), map).map_err(|error| format!("{error:#}"))
+                }
                 Ok(false) => Err("its digest does not match".to_owned()),
                 Err(error) => Err(error.to_string()),
             },
@@ -122,6 +121,28 @@ fn is_whole(file: &File) -> io::Result<bool> {
     Ok(written == digest.as_bytes())
 }
 
+/// What this entry has, which is whole: read where it cannot be mapped, as on a file system of which nothing may be run.
+fn take_out(
+    engine: &Engine,
+    mut file: File,
+    path: &Path,
+    map: impl FnOnce(&Engine, &File) -> wasmtime::Result<Component>,
+) -> wasmtime::Result<Compiled> {
+    match map(engine, &file) {
+        Ok(component) => Ok(Compiled { component, entry: Some(file) }),
+        Err(reason) => {
+            let mut code = Vec::new();
+            file.rewind()?;
+            file.read_to_end(&mut code)?;
+            code.truncate(code.len().saturating_sub(size_of::<Digest>()));
+            let component = deserialize(engine, &code)?;
+            let (path, reason) = (path.display(), reason.root_cause());
+            tracing::warn!("the cache entry {path} is read, because it cannot be mapped: {reason}");
+            Ok(Compiled { component, entry: None })
+        }
+    }
+}
+
 /// The component of this entry, which is whole.
 pub(super) fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
     // The file that was looked at, whatever has its name by now.
@@ -137,7 +158,7 @@ pub(super) fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
 
 /// The component of this code.
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the caller has it from the compiler, which is this program.
+    // SAFETY: the caller has it from the compiler, which is this program, or from an entry that is whole, as for `map`.
     #[allow(unsafe_code, reason = "wasmtime cannot tell by itself that the code is its own")]
     unsafe {
         Component::deserialize(engine, code)
@@ -205,6 +226,18 @@ mod tests {
             assert!(cache.get(&engine, &digest).is_none());
             assert!(!path.exists());
         }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_mapped_is_read() {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), Engine::default());
+        let cache = AotCache::in_folder(&folder.path().join("new"));
+        let digest = Digest::of(b"a");
+        cache.put(&engine, &digest, &code(&engine));
+        let file = cache.folder.as_ref().unwrap().open_file(&entry(&engine, &digest)).unwrap().unwrap();
+        assert!(is_whole(&file).unwrap());
+        let refused = |_: &Engine, _: &File| Err(wasmtime::format_err!("nothing may be run of it"));
+        assert!(take_out(&engine, file, Path::new("entry"), refused).unwrap().entry.is_none());
     }
 
     #[test]
