@@ -33,8 +33,11 @@ impl Output {
     pub fn start(to: impl Write + Send + 'static, closed: CancellationToken) -> anyhow::Result<(Self, Drained)> {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let (done, drained) = oneshot::channel();
+        let room = Arc::new(Semaphore::new(MOST as usize));
+        let closing = Arc::clone(&room);
         let write = move || {
             if let Err(error) = write_all(to, &mut receiver) {
+                closing.close();
                 closed.cancel();
                 tracing::error!("what plugins print cannot be written to stdout: {error}");
             }
@@ -42,7 +45,7 @@ impl Output {
             let _ = done.send(());
         };
         thread::Builder::new().name("stdout".into()).spawn(write).context("stdout thread")?;
-        Ok((Self { sender, room: Arc::new(Semaphore::new(MOST as usize)) }, Drained(drained)))
+        Ok((Self { sender, room }, Drained(drained)))
     }
 
     /// Writes what one call printed, ended with a line feed if it is not. Waits while too much is waiting already.
@@ -52,11 +55,12 @@ impl Output {
             Some(b'\n') => {}
             Some(_) => bytes.push(b'\n'),
         }
-        // What is more than there ever is room for waits until there is nothing else. Nobody closes the semaphore.
+        // What is more than there ever is room for waits until there is nothing else.
         let room = u32::try_from(bytes.len()).map_or(MOST, |bytes| bytes.min(MOST));
-        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(room).await else { return };
-        // It fails after stdout was closed, which has been said.
-        let _ = self.sender.send((bytes, room));
+        // Both fail after stdout was closed, which has been said.
+        if let Ok(room) = Arc::clone(&self.room).acquire_many_owned(room).await {
+            let _ = self.sender.send((bytes, room));
+        }
     }
 }
 
