@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::bindings::oarlock::plugin::types::{Description, Outcome};
@@ -50,6 +51,7 @@ impl Caller {
     ///
     /// If the future is dropped before it is done, the instance is gone, and the next call makes a new one.
     pub async fn reconcile(&mut self, plugin: &Arc<Plugin>, request: Request<'_>, may_write: Volume) -> Answer {
+        let since = Instant::now();
         let kept = self.kept.take().filter(|instance| Arc::ptr_eq(&instance.plugin, plugin));
         let instance = match kept {
             Some(instance) => Ok(instance),
@@ -59,7 +61,7 @@ impl Caller {
             Ok(instance) => instance,
             Err(error) => return Answer::of(error),
         };
-        let result = instance.reconcile(request, may_write).await;
+        let result = instance.reconcile(since, request, may_write).await;
         let (stdout, stderr) = (instance.sandbox.stdout.take(), instance.sandbox.stderr.take());
         let log = &instance.sandbox.store.data().log;
         let written = Volume { output: stdout.cost, log: stderr.cost + log.cost };
@@ -93,21 +95,26 @@ impl Instance {
     async fn new(plugin: &Arc<Plugin>, request: Request<'_>) -> Result<Self, CallError> {
         let program = plugin.program()?;
         let sandbox = match &*program {
-            Program::Reconciler(_) => plugin.sandbox(&[&plugin.name], "").await?,
+            Program::Reconciler(_) => plugin.sandbox(&[&plugin.name], String::new).await?,
             Program::Command(_) => {
                 let call = if request.object.is_some() { "reconcile" } else { "gone" };
                 let (gvk, key) = (&request.target.gvk, &request.target.key);
                 let namespace = key.namespace().unwrap_or_default();
                 let arguments = [&*plugin.name, call, gvk.api_version(), gvk.kind(), namespace, key.name()];
-                plugin.sandbox(&arguments, &request.json().unwrap_or_default()).await?
+                plugin.sandbox(&arguments, || request.json().unwrap_or_default().into_owned()).await?
             }
         };
         Ok(Self { plugin: Arc::clone(plugin), program, sandbox, reconciler: None })
     }
 
-    async fn reconcile(&mut self, request: Request<'_>, may_write: Volume) -> Result<Outcome, CallError> {
+    async fn reconcile(
+        &mut self,
+        since: Instant,
+        request: Request<'_>,
+        may_write: Volume,
+    ) -> Result<Outcome, CallError> {
         let (target, id, reader) = (request.target.clone(), request.id, Arc::clone(request.reader));
-        self.sandbox.begin(Some(Call { target, id, reader }), may_write);
+        self.sandbox.begin(since, Some(Call { target, id, reader }), may_write);
         match &*self.program {
             Program::Command(pre) => run(&mut self.sandbox, pre).await,
             Program::Reconciler(pre) => {

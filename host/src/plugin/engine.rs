@@ -83,7 +83,7 @@ impl Engine {
         let taken = || {
             let time = humantime::format_duration(time);
             CallError::NotMade(format!(
-                "{PLACES} that are made for one call each are there, and none has ended in {time}"
+                "{PLACES} that are made for one call each are there, and there was no place for it in {time}"
             ))
         };
         let place = tokio::time::timeout(time, Arc::clone(places).acquire_owned()).await.map_err(|_| taken())?;
@@ -141,7 +141,7 @@ mod tests {
     async fn what_is_pooled_waits_for_a_place_and_gives_it_up() {
         let (engine, name) = (Engine::pooled().unwrap(), Arc::from("a"));
         let limits = Limits { wall: Duration::from_millis(10), ..Limits::default() };
-        let sandbox = || Sandbox::new(&engine, &name, limits, &[], "");
+        let sandbox = || Sandbox::new(&engine, &name, limits, &[], String::new);
         let mut sandboxes = Vec::new();
         for _ in 0..PLACES {
             sandboxes.push(sandbox().await.unwrap_or_else(|error| panic!("{error}")));
@@ -149,7 +149,7 @@ mod tests {
         let error = sandbox().await.err().expect("no place");
         assert_eq!(
             error.to_string(),
-            "there can be no instance of it: 128 that are made for one call each are there, and none has ended in 10ms"
+            "there can be no instance of it: 128 that are made for one call each are there, and there was no place for it in 10ms"
         );
         sandboxes.pop();
         assert!(unconstrained(sandbox()).now_or_never().expect("no wait").is_ok());

@@ -122,7 +122,7 @@ impl Loader {
             let (loader, isolation) = (Arc::clone(&self), grant.isolation);
             let linked = blocking(move || loader.link(compiled, isolation)).await?;
             let Linked { engine, program, entry } = linked.map_err(|error| link_error(&error))?;
-            let sandbox = Sandbox::new(&engine, &name, limits, &[&name], "").await;
+            let sandbox = Sandbox::new(&engine, &name, limits, &[&name], String::new).await;
             let sandbox = sandbox.map_err(|error| LoadError::Start { error, stderr: String::new() })?;
             let Described { itself, memory, watches, owns, finalizer } =
                 describe(sandbox, &program, grant.settings.as_deref(), limits.writing).await?;
@@ -175,7 +175,8 @@ impl Loader {
     fn link(&self, Compiled { component, entry }: Compiled, isolation: Isolation) -> wasmtime::Result<Linked> {
         let program = Program::link(&self.engine, &component)?;
         if isolation == Isolation::Fresh || program.is_command() {
-            let pooled = self.pooled().zip(entry.as_ref()).and_then(|(engine, entry)| {
+            let pooled = entry.as_ref().and_then(|entry| {
+                let engine = self.pooled()?;
                 let component = aot::map(&engine.wasmtime, entry).ok()?;
                 Some((Arc::clone(engine), Program::link(engine, &component).ok()?))
             });
@@ -231,7 +232,7 @@ async fn describe(
         let watches = vec![Selection::all(Gvk::replica_set())];
         return Ok(Described { watches, ..Described::default() });
     };
-    sandbox.begin(None, may_write);
+    sandbox.begin(tokio::time::Instant::now(), None, may_write);
     let started = call::start(&mut sandbox, pre, settings).await;
     let (_, Description { name, version, watches, owns, finalizer }) = started.map_err(|error| LoadError::Start {
         error,

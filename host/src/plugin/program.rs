@@ -139,7 +139,11 @@ impl Plugin {
     }
 
     /// A sandbox for an instance of it.
-    pub(super) async fn sandbox(&self, arguments: &[&str], stdin: &str) -> Result<Sandbox, CallError> {
+    pub(super) async fn sandbox(
+        &self,
+        arguments: &[&str],
+        stdin: impl FnOnce() -> String,
+    ) -> Result<Sandbox, CallError> {
         Sandbox::new(&self.engine, &self.name, self.limits, arguments, stdin).await
     }
 }

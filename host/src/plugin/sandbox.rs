@@ -54,19 +54,20 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox without files, network or environment; the clocks and randomness work.
+    /// A sandbox without files, network or environment; the clocks and randomness work. Its `stdin` is made when there is a
+    /// place for it.
     pub(super) async fn new(
         engine: &Engine,
         plugin: &Arc<str>,
         limits: Limits,
         arguments: &[&str],
-        stdin: &str,
+        stdin: impl FnOnce() -> String,
     ) -> Result<Self, CallError> {
         let place = engine.place(limits.wall).await?;
         let (stdout, stderr) = (Capture::new(0), Capture::new(LOG_LINE));
         let mut wasi = WasiCtxBuilder::new();
         wasi.args(arguments)
-            .stdin(MemoryInputPipe::new(stdin.to_owned()))
+            .stdin(MemoryInputPipe::new(stdin()))
             .stdout(stdout.clone())
             .stderr(stderr.clone())
             .allow_tcp(false)
@@ -101,9 +102,10 @@ impl Sandbox {
         Ok(Self { store, stdout, stderr, limits, time, deadline: Instant::now(), _place: place })
     }
 
-    /// Begins a call: what runs from now on has the time that a call may take, and may write so much.
-    pub(super) fn begin(&mut self, call: Option<Call>, may_write: Volume) {
-        self.deadline = Instant::now() + self.limits.wall;
+    /// Begins a call: what runs from now on has what is left of the time that a call may take since then, and may write so
+    /// much.
+    pub(super) fn begin(&mut self, since: Instant, call: Option<Call>, may_write: Volume) {
+        self.deadline = since + self.limits.wall;
         let guest = self.store.data_mut();
         guest.call = call;
         guest.log = Allowance::new(may_write.log);
