@@ -46,6 +46,9 @@ enum Stage {
     Unlike,
 }
 
+/// So many bytes of the room for what is packed are kept for the next object.
+const KEPT_ROOM: usize = 64 << 10;
+
 /// What is at work nowhere now. Each takes some hundred KiB, and there are no more than are at work at a time, whatever the
 /// number of watches and threads.
 static PACKING: Spare<(CCtx<'static>, Vec<u8>)> = Spare::none();
@@ -114,9 +117,12 @@ impl Dictionary {
             let most = text.len() / 4 * 3;
             packed.clear();
             packed.reserve(most);
-            context.compress_using_cdict(packed, text.as_bytes(), &self.pack).ok()?;
+            let result = context.compress_using_cdict(packed, text.as_bytes(), &self.pack).ok();
             // There may be more room than was asked for, from a larger object.
-            (packed.len() <= most).then(|| Json::packed(packed, length, self))
+            let json = result.filter(|_| packed.len() <= most).map(|_| Json::packed(packed, length, self));
+            packed.clear();
+            packed.shrink_to(KEPT_ROOM);
+            json
         })
     }
 
