@@ -35,6 +35,11 @@ impl Broken {
         }
     }
 
+    /// Whether the API server does not remember what has happened since the resource version that it was asked about.
+    pub(super) fn is_expired(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 410)
+    }
+
     /// Whether the watch can go on from where it was: the API server is there, or was until a moment ago, and has not said
     /// that it cannot. One that could not be reached may be another one when it is back.
     pub(super) fn keeps_place(&self) -> bool {

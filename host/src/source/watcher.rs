@@ -121,7 +121,14 @@ impl<'a> Watcher<'a> {
     /// Tells of the objects until all have been told of, if that is enough, or something goes wrong. After that it can
     /// be called again, and goes on.
     pub(super) async fn run(&mut self, span: Span, tell: &mut impl FnMut(Event)) -> Result<(), Broken> {
-        let ended = self.go_on(span, tell).await;
+        let resumes = self.position.is_some();
+        let mut ended = self.go_on(span, tell).await;
+        if resumes && ended.as_ref().is_err_and(Broken::is_expired) {
+            // It was away for longer than the API server remembers, and nothing is wrong with either.
+            tracing::info!("{} does not remember all that has happened since: listing {} anew", self.url, self.kind);
+            self.position = None;
+            ended = self.go_on(span, tell).await;
+        }
         if let Err(broken) = &ended {
             self.failing = true;
             if !broken.keeps_place() {
@@ -542,6 +549,24 @@ mod tests {
         let limits: Vec<_> = std::iter::from_fn(|| asked.try_recv().ok()).collect();
         assert_eq!(limits, [500, 250, 125, 62]);
         assert_eq!(watcher.page, 124, "it was fast");
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_does_not_remember_is_listed_at_once_and_only_once() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let mut watcher = watcher(&kind, &heard, move |uri| {
+            sender.send(uri.query().is_some_and(|query| query.contains("watch="))).unwrap();
+            let status =
+                r#"{"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old"}"#;
+            list_or(&format!("{{\"type\":\"ERROR\",\"object\":{status}}}\n"), &uri)
+        });
+        watcher.position = Some("1".to_owned());
+        for questions in [&[true, false, true][..], &[false, true]] {
+            let ended = watcher.run(Span::Forever, &mut |_| {}).await;
+            assert!(ended.as_ref().is_err_and(Broken::is_expired), "{ended:?}");
+            assert_eq!(std::iter::from_fn(|| asked.try_recv().ok()).collect::<Vec<_>>(), questions);
+        }
     }
 
     #[tokio::test]
