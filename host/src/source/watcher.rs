@@ -33,7 +33,8 @@ const PAGE_TIME: Duration = Duration::from_mins(2);
 /// How much longer than it was asked for a watch may be silent. Then its connection is taken for dead.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// A watch that ends sooner has failed, so that one that always does is not begun in a tight loop.
+/// A watch that ends sooner and has told of nothing has failed, so that one that always does is not begun in a tight loop.
+/// An API server that is overloaded ends one that has fallen behind, also while it catches up.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What breaks after it has gone on for so long is another trouble. It may begin so often without a backoff, which is
@@ -314,7 +315,8 @@ impl<'a> Watcher<'a> {
                     let open = opened.elapsed();
                     // Nobody waits to the last moment.
                     self.in_doubt = open + SHORTEST < self.timeout;
-                    return if open < SHORTEST { Err(Broken::Short) } else { Ok(()) };
+                    let has_told = self.position.as_deref() != Some(&*version);
+                    return if open < SHORTEST && !has_told { Err(Broken::Short) } else { Ok(()) };
                 }
             }
         }
@@ -418,10 +420,16 @@ mod tests {
         }
     }
 
-    /// An empty list, and then a watch of these events.
+    /// An empty list, and then a watch of these events. A watch from a later version has nothing to tell.
     fn list_or(events: &str, uri: &Uri) -> std::future::Ready<String> {
-        let is_watch = uri.query().is_some_and(|query| query.contains("watch="));
-        std::future::ready(if is_watch { events } else { LIST }.to_owned())
+        let asks = |what: &str| uri.query().is_some_and(|query| query.split('&').any(|part| part == what));
+        std::future::ready(match (asks("watch=true"), asks("limit=1")) {
+            (true, _) if asks("resourceVersion=1") => events.to_owned(),
+            (true, _) => String::new(),
+            // What is newest.
+            (false, true) => LIST.replace("\"1\"", "\"9\""),
+            (false, false) => LIST.to_owned(),
+        })
     }
 
     /// A line of a watch, with the type first, as the API server writes it.
@@ -549,6 +557,21 @@ mod tests {
         let limits: Vec<_> = std::iter::from_fn(|| asked.try_recv().ok()).collect();
         assert_eq!(limits, [500, 250, 125, 62]);
         assert_eq!(watcher.page, 124, "it was fast");
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_ends_soon_goes_on_at_once_if_it_has_told_of_something() {
+        let (kind, heard) = (config_maps(), Heard::default());
+        let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let mut watcher = watcher(&kind, &heard, move |uri| {
+            let parts = uri.query().unwrap().split('&').filter(|part| part.starts_with("resourceVersion="));
+            parts.for_each(|part| sender.send(part.to_owned()).unwrap());
+            list_or(&event("ADDED", "a", "5"), &uri)
+        });
+        let ended = watcher.run(Span::Forever, &mut |_| {}).await;
+        assert!(matches!(ended, Err(Broken::Short)), "{ended:?}");
+        let from: Vec<_> = std::iter::from_fn(|| asked.try_recv().ok()).collect();
+        assert_eq!(from, ["resourceVersion=1", "resourceVersion=5"]);
     }
 
     #[tokio::test]
