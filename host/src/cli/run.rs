@@ -336,8 +336,8 @@ fn run(
     Ok(if once && summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Has as many files open as the process may have: the compiled code of each plugin is one, and another while it is mapped. The lower limit that most
-/// systems begin with is for programs that use select(2).
+/// Has as many files open as the process may have: the compiled code of each plugin is one, and another while it is
+/// mapped. The lower limit that most systems begin with is for programs that use select(2).
 fn allow_open_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Where this fails, there are as many as there were.
