@@ -254,7 +254,8 @@ fn what_the_host_does_for_a_guest_counts_as_its_time() {
     let place = Workplace::new();
     let rule = "{apiVersion: v1, kinds: [ConfigMap], verbs: [list], namespaces: ['*']}";
     place.grant("probe", &format!("limits: {{cpu: 1s, wall: 1m, memory: 1Gi}}\ngrants: [{rule}]\n"));
-    for number in 0..100 {
+    // The host looks for a label in each of them, and is told the time only between two lists.
+    for number in 0..10 {
         place.object(&config_map("default", &format!("big-{number}"), &json!({"text": "x".repeat(1 << 20)})));
     }
     let host = place.run(&[]);
@@ -271,5 +272,5 @@ fn what_the_host_does_for_a_guest_counts_as_its_time() {
     let begin = processor_time();
     host.log("it ran for more than the 1s of processor time");
     let took = processor_time() - begin;
-    assert!(took < 200, "{took}");
+    assert!(took < 300, "{took}");
 }

@@ -116,7 +116,7 @@ fn act(request: &Request) -> Result<Outcome, Failure> {
         }
         Some("get") => drop(cluster::get(target)?),
         Some("list-for-ever") => loop {
-            cluster::list(&Watch::all("v1", "ConfigMap"))?;
+            cluster::list(&Watch::all("v1", "ConfigMap").labels("absent=yes"))?;
         },
         Some("get-anyway") => {
             println!("got: {}", cluster::get(target).is_ok());
