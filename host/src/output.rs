@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// How many bytes of output may wait before calls wait for it.
-const MOST: u32 = 128 << 10;
+const MOST: u32 = 32 << 10;
 
 /// Where the output of calls goes; cheap to clone.
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ mod tests {
     async fn calls_wait_while_too_much_is_waiting() {
         let (reader, writer) = io::pipe().unwrap();
         let (output, drained) = Output::start(writer, CancellationToken::new()).unwrap();
-        let (most, line) = (vec![b'.'; 2 * MOST as usize], b"a line\n".to_vec());
+        let (most, line) = (vec![b'.'; 8 * MOST as usize], b"a line\n".to_vec());
         output.print(most).await;
         assert!(unconstrained(output.print(line.clone())).now_or_never().is_none(), "nobody reads");
         drop(reader);
