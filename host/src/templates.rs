@@ -16,6 +16,8 @@ const SDK_MANIFEST: &str = include_str!("../../plugins/sdk/Cargo.toml");
 const WORKSPACE: &str = include_str!("../../Cargo.toml");
 /// The versions that this repository is tested with. The first build of a project leaves in its copy what it needs.
 const LOCK: &str = include_str!("../../Cargo.lock");
+/// How this repository has plugins linked.
+const CARGO_CONFIG: &str = include_str!("../../.cargo/config.toml");
 const CONTRACT: &str = include_str!("../../wit/oarlock.wit");
 
 /// What a plugin is written in, and as what.
@@ -86,6 +88,7 @@ pub fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
     }
     if matches!(language, Language::Rust | Language::RustCommand) {
         files.push(("Cargo.lock".into(), LOCK.to_owned()));
+        files.push((".cargo/config.toml".into(), CARGO_CONFIG.to_owned()));
     }
     match language {
         Language::Rust => {

@@ -24,7 +24,9 @@ fn from_nothing(language: &str, lines: &[&str]) {
 
     let project = folder.path().join("my-plugin");
     let is_rust = language.starts_with("rust");
-    assert_eq!(project.join("Cargo.lock").exists(), is_rust);
+    for file in ["Cargo.lock", ".cargo/config.toml"] {
+        assert_eq!(project.join(file).exists(), is_rust, "{file}");
+    }
     let readme = fs::read_to_string(project.join("README.md")).unwrap();
     let blocks = readme.split("\n```sh\n").skip(1).map(|block| block.split_once("\n```").unwrap().0);
     let script = blocks.collect::<Vec<_>>().join("\n");
