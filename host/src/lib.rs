@@ -27,6 +27,7 @@ pub mod shards;
 pub mod tally;
 pub mod tasks;
 pub mod text;
+pub mod turn;
 pub mod spans;
 pub mod yaml;
 pub mod grant;

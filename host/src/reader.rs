@@ -15,6 +15,7 @@ use crate::reads::What;
 use crate::rights;
 use crate::selector::{LabelSelector, Scope, Selection};
 use crate::source::Source;
+use crate::turn::Turn;
 
 /// What a call reads through.
 pub struct CallReader {
@@ -92,9 +93,8 @@ impl CallReader {
                 |object: &&Arc<Object>| namespace.is_none() || object.key.namespace() == namespace.as_deref();
             cache.objects().filter(in_place).cloned().collect::<Vec<_>>()
         });
-        // Looking for labels takes its time, and the caches are free again by now.
-        let selected = |object: &Arc<Object>| labels.selects_all() || labels.matches(&object.labels());
-        Ok(read.await?.into_iter().filter(selected).collect())
+        // The caches are free again by now.
+        Ok(with_labels(read.await?, &labels).await)
     }
 
     fn ask(&self) -> Ask<'_> {
@@ -149,5 +149,49 @@ impl Reader for CallReader {
 
     fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Arc<Object>>, String>> {
         self.waited_for(self.read_list(selection)).boxed()
+    }
+}
+
+/// Those of the objects that have such labels, which are looked for in their texts.
+async fn with_labels(objects: Vec<Arc<Object>>, labels: &LabelSelector) -> Vec<Arc<Object>> {
+    if labels.selects_all() {
+        return objects;
+    }
+    let (mut turn, mut selected) = (Turn::default(), Vec::new());
+    for object in objects {
+        turn.work(object.json.len()).await;
+        if labels.matches(&object.labels()) {
+            selected.push(object);
+        }
+    }
+    selected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::ObjectKey;
+
+    fn object(name: &str, label: &str) -> Arc<Object> {
+        let json = format!(r#"{{"data":"{}","metadata":{{"labels":{{"x":"{label}"}}}}}}"#, ".".repeat(1 << 20));
+        Arc::new(Object {
+            key: ObjectKey::new(Some("default"), name),
+            uid: "u".into(),
+            resource_version: "1".into(),
+            deleting: false,
+            owner: None,
+            finalizers: [].into(),
+            json: json.into(),
+        })
+    }
+
+    #[tokio::test]
+    async fn others_run_while_it_looks_for_labels() {
+        let objects = vec![object("a", "1"), object("b", "2"), object("c", "1")];
+        let (labels, all) = ("x=1".parse().unwrap(), LabelSelector::default());
+        assert!(with_labels(objects.clone(), &labels).now_or_never().is_none());
+        let names = |objects: Vec<Arc<Object>>| objects.iter().map(|o| o.key.name().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(with_labels(objects.clone(), &labels).await), ["a", "c"]);
+        assert_eq!(with_labels(objects, &all).now_or_never().unwrap().len(), 3);
     }
 }

@@ -10,6 +10,7 @@ use super::super::sandbox::Guest;
 use crate::names;
 use crate::object::{self, Gvk, Object, ObjectKey};
 use crate::selector::Selection;
+use crate::turn::Turn;
 
 impl Host for Guest {
     async fn get(&mut self, target: ObjectRef) -> Result<Option<Json>, String> {
@@ -24,7 +25,12 @@ impl Host for Guest {
     async fn list(&mut self, selection: Watch) -> Result<Vec<Json>, String> {
         let found = self.reader()?.list(Selection::try_from(&selection)?).await?;
         self.check_size(&found)?;
-        Ok(found.iter().map(|object| object.json.text().into_owned()).collect())
+        let (mut turn, mut texts) = (Turn::default(), Vec::with_capacity(found.len()));
+        for object in found {
+            turn.work(object.json.len()).await;
+            texts.push(object.json.text().into_owned());
+        }
+        Ok(texts)
     }
 }
 
