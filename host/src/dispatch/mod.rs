@@ -25,13 +25,13 @@ use crate::cache::Event;
 use crate::health::{Heard, Pulse};
 use crate::object::{Gvk, Object, ObjectKey, ObjectRef, Uid};
 use crate::plugin::Plugin;
-use crate::queue::{End, Priority};
+use crate::queue::{End, Priority, Queue};
 use crate::selector::{Scope, Selection};
 use crate::shards::Shards;
 use crate::source::Update;
 
 pub use controller::Controller;
-use controller::lock;
+use controller::{Duty, lock};
 pub use look::Peek;
 pub use survey::{Survey, WatchSurvey};
 pub use watched::Status;
@@ -165,15 +165,17 @@ impl Dispatch {
                 completes
             }
         };
-        if is_about_itself {
-            let followers: Vec<_> = watched.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect();
-            for controller in followers {
-                // It may wait for the watch to be listed before it begins.
-                controller.wake();
-                state.wake_finalized(&controller);
-            }
-        }
+        let followers: Vec<_> = match is_about_itself {
+            true => watched.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect(),
+            false => Vec::new(),
+        };
         state.wake(wakes);
+        for controller in followers {
+            // It may wait for the watch to be listed before it begins.
+            controller.wake();
+            state.wake_finalized(&controller);
+            state.judge(&controller);
+        }
         drop(state);
         if is_about_itself {
             self.progressed.notify_waiters();
@@ -305,7 +307,7 @@ impl Dispatch {
         let sign = if sign == Sign::Breaks && again.is_none() { Sign::Nothing } else { sign };
         let (mut turn, mut fallback) = (None, None);
         if Arc::ptr_eq(&duty.plugin, plugin) {
-            let all_called = queue.is_idle() && !duty.targets.iter().any(|watch| state.is_starting(watch));
+            let all_called = state.has_called_all(&duty, &queue);
             turn = trust.end(work, sign, all_called, Instant::now());
             fallback = trust.take_fallback(all_called);
         } else {
@@ -354,6 +356,17 @@ impl Dispatch {
 impl State {
     fn is_starting(&self, watch: &Selection) -> bool {
         self.watches.get(watch).is_some_and(|watched| watched.status == Status::Starting)
+    }
+
+    /// Whether the plugin has been called for every object that there is.
+    fn has_called_all(&self, duty: &Duty, queue: &Queue) -> bool {
+        queue.is_idle() && !duty.targets.iter().any(|watch| self.is_starting(watch))
+    }
+
+    /// Has the version in force trusted, if it has proved itself by now.
+    fn judge(&self, controller: &Controller) {
+        let all_called = self.has_called_all(&controller.duty(), &lock(&controller.queue));
+        lock(&controller.trust).judge(all_called);
     }
 
     /// An object as the first of these watches that has it has it.

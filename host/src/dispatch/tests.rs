@@ -131,6 +131,25 @@ fn a_version_is_not_gone_back_to_that_would_leave_the_finalizer_of_the_new_one_o
     }
 }
 
+#[test]
+fn a_version_that_has_answered_for_all_before_its_watch_says_that_these_are_all_is_one_to_go_back_to() {
+    let services = watch("Service", None, "");
+    let mut bench = Bench::new();
+    let controller = bench.put_in_force(plugin(1, vec![services.clone()], None));
+    let good = bench.version();
+    bench.tell(&services.gvk, || Event::Init);
+    for name in ["a", "b", "c"] {
+        bench.tell(&services.gvk, || Event::InitApply(object(name, 1)));
+        bench.call(&controller, End::Done, Sign::Works);
+    }
+    bench.tell(&services.gvk, || Event::InitDone);
+
+    bench.put_in_force(plugin(2, vec![services.clone()], None));
+    let next = || bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks);
+    let back_to = [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest));
+    assert_eq!(back_to, [None, None, Some(good)]);
+}
+
 #[tokio::test]
 async fn after_a_trial_there_is_always_a_worker_that_looks_out_for_what_is_delayed() {
     let mut bench = Bench::new();

@@ -78,11 +78,17 @@ impl Trust {
                 Sign::Nothing if work.priority == Priority::Live => probation.excuse(&work.target),
                 Sign::Breaks | Sign::Nothing => {}
             }
-            if probation.verdict(all_called) == Verdict::Proved {
-                (self.probation, self.fallback) = (None, None);
-            }
         }
+        self.judge(all_called);
         self.breaker.end(&work.target, sign, now)
+    }
+
+    /// The version may have proved itself, without another call: that all have been called may be known only after the last.
+    pub(super) fn judge(&mut self, all_called: bool) {
+        let verdict = self.probation.as_ref().map(|probation| probation.verdict(all_called));
+        if verdict == Some(Verdict::Proved) {
+            (self.probation, self.fallback) = (None, None);
+        }
     }
 
     /// A call of a version before has ended.
