@@ -18,6 +18,10 @@ use crate::selector::Selection;
 /// How often the API server is asked whether it serves a kind by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
+/// For how long a kind that was served may be missing until what there was of it is told as gone: an API server that begins
+/// does not know of all kinds yet.
+const MISSING: Duration = Duration::from_secs(15);
+
 /// Why a watch ended.
 enum Ended {
     /// All there is has been told of, or that it is refused, and no more is wanted.
@@ -37,7 +41,7 @@ impl Cluster {
     ) {
         let (gvk, url) = (&selection.gvk, &self.url);
         let (mut backoff, mut named_only) = (DefaultBackoff::default(), DefaultBackoff::default());
-        let (mut waiting, mut served) = (false, false);
+        let (mut waiting, mut served, mut missing_since) = (false, false, None);
         let mut from = ListFrom::Memory;
         let left_out = || tracing::warn!("{url} does not serve {gvk}: it is left out");
         loop {
@@ -45,7 +49,7 @@ impl Cluster {
             match self.discover(gvk).await {
                 Ok(Some(kind)) => {
                     backoff.reset();
-                    served = true;
+                    (served, missing_since) = (true, None);
                     if std::mem::take(&mut waiting) {
                         tracing::info!("{url} serves {gvk} now");
                     }
@@ -68,9 +72,11 @@ impl Cluster {
                         }
                     }
                 }
-                // An API server that has just begun may not know of all kinds yet.
-                Ok(None) if std::mem::take(&mut served) => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(None) if served && missing_since.get_or_insert_with(Instant::now).elapsed() < MISSING => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
                 Ok(None) => {
+                    served = false;
                     named_only.reset();
                     deliver(Update::NotServed);
                     if span == Span::Once {
@@ -82,6 +88,7 @@ impl Cluster {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 Err(error) => {
+                    missing_since = None;
                     let refusal = matches!(&error, kube::Error::Api(status) if is_refusal(status));
                     if refusal {
                         deliver(Update::Refused(explain(&error)));

@@ -179,7 +179,7 @@ async fn a_watch_that_always_ends_at_once_is_not_begun_in_a_tight_loop() {
         }
         let asked = trial.server.count();
         let begun = asked.iter().filter(|(asked, _)| *asked == Asked::Watch).count();
-        assert!(begun <= 5, "{end:?}: {asked:?}");
+        assert!(begun <= 10, "{end:?}: {asked:?}");
     }
     trial.server.faults(|faults| faults.ends = None);
     trial.delete(10);
@@ -239,6 +239,8 @@ async fn a_kind_that_is_not_served_for_a_moment_is_not_told_as_gone() {
         let asked = trial.server.count();
         asked.iter().any(|(asked, _)| *asked == Asked::Other).then_some(())
     });
+    // It looks again meanwhile.
+    std::thread::sleep(Duration::from_secs(6));
     trial.server.faults(|faults| faults.missing = None);
     trial.wait(&host);
     assert!(!host.stdout().iter().any(|line| line.ends_with(" gone")), "{:?}", host.stdout());
