@@ -153,10 +153,14 @@ impl Cache {
 
     /// Takes in that the host has deleted the object with this uid.
     pub fn wrote_end(&mut self, key: &ObjectKey, uid: &Uid, mut changed: impl FnMut(Change<'_>)) {
-        if self.objects.get(key).is_some_and(|known| known.uid == *uid) {
-            self.written.insert(key.clone(), Written::Gone(uid.clone()));
-            self.remove(key, &mut changed);
+        match self.objects.get(key) {
+            Some(known) if known.uid != *uid => return,
+            // It may come in the list, which is older.
+            None if self.listing.is_none() => return,
+            _ => {}
         }
+        self.written.insert(key.clone(), Written::Gone(uid.clone()));
+        self.remove(key, &mut changed);
     }
 
     /// Whether a newer version of the same object is known, by numbers.
@@ -433,6 +437,18 @@ mod tests {
         assert_eq!(apply(&mut cache, vec![delete(&key, "u", "5")]), [""; 0], "the end of the one before");
         assert_eq!(version(&cache).as_deref(), Some("9"));
         assert_eq!(apply(&mut cache, vec![delete(&key, "v", "10")]), ["a"]);
+    }
+
+    #[test]
+    fn what_was_deleted_before_the_first_list_came_to_it_is_not_in_it() {
+        let (mut cache, key) = (Cache::default(), ObjectKey::new(Some("default"), "a"));
+        cache.apply(Event::Init, |_| {});
+        cache.wrote_end(&key, &"1".into(), |_| panic!("it was not there"));
+        let list =
+            vec![Event::InitApply(object("a", "1", "5")), Event::InitApply(object("b", "2", "6")), Event::InitDone];
+        assert_eq!(apply(&mut cache, list), ["b"]);
+        // Another one of that name.
+        assert_eq!(apply(&mut cache, vec![delete(&key, "1", "7"), Event::Apply(object("a", "3", "8"))]), ["a"]);
     }
 
     #[test]
