@@ -107,6 +107,11 @@ impl Reads {
         self.readers.contains_key(watch)
     }
 
+    /// The objects whose last or present call has read from that watch.
+    pub fn readers_of(&self, watch: &Selection) -> HashSet<ObjectRef> {
+        self.readers.get(watch).into_iter().flat_map(HashMap::values).flatten().cloned().collect()
+    }
+
     /// The objects whose last or present call has read what this changes.
     pub fn woken_by(&self, watch: &Selection, change: Change<'_>) -> HashSet<ObjectRef> {
         let Some(readers) = self.readers.get(watch) else { return HashSet::new() };

@@ -124,6 +124,13 @@ impl Controller {
         self.duty().plugin.rest();
     }
 
+    /// The same, if there is nothing to call for by now.
+    pub fn rest_if_idle(&self) {
+        if lock(&self.queue).is_idle() {
+            self.rest();
+        }
+    }
+
     /// How many calls at a time the operator wants.
     pub fn concurrency(&self) -> usize {
         lock(&self.duty).plugin.grant.concurrency
@@ -258,15 +265,17 @@ impl Controller {
 
     /// Waits while the worker of that number is one too many.
     pub(super) async fn wait_while_surplus(&self, worker: usize) {
-        let resized = self.resized.notified();
-        if worker < self.concurrency() {
-            return;
-        }
-        // What woke this one may be for another.
-        self.wake();
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = resized => {}
+        loop {
+            let resized = self.resized.notified();
+            if worker < self.concurrency() || self.stop.is_cancelled() {
+                return;
+            }
+            // What woke this one may be for another.
+            self.wake();
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = resized => {}
+            }
         }
     }
 }

@@ -9,14 +9,18 @@ use crate::object::ObjectRef;
 use crate::queue::Priority;
 
 impl Dispatch {
-    /// The objects of a shard have become this replica's: all of them are to be reconciled, and those told of that went away
-    /// when nobody else may have had the shard.
-    pub fn gain(&self, shard: usize) {
+    /// Holds a shard until then, or longer if it is told so before. Returns whether it was not held: then all of its objects
+    /// are to be reconciled, and those told of that went away when nobody else may have had the shard.
+    pub fn gain(&self, shard: usize, until: Instant) -> bool {
+        // Whoever waits for a shard finds its objects in the queues, for which this lock has to be had.
         let state = self.write();
+        if !self.shards.hold(shard, until) {
+            return false;
+        }
         for controller in state.controllers.values() {
             let gone: Vec<_> = lock(&controller.gone).extract_if(|target, _| self.shards.of(target) == shard).collect();
             for (target, _) in gone {
-                controller.add(&target, Priority::Live);
+                controller.add_gone(&target);
             }
             for watch in &controller.duty().targets {
                 if let Some(watched) = state.watches.get(watch) {
@@ -28,6 +32,7 @@ impl Dispatch {
         }
         drop(state);
         self.progressed.notify_waiters();
+        true
     }
 
     /// The objects of a shard are not this replica's any more: what is in the queues of them is dropped, but for what is gone,
@@ -44,6 +49,7 @@ impl Dispatch {
             lost.extend(lock(&controller.reads).targets().filter(is_lost).cloned());
             let unread: Vec<_> = lost.iter().flat_map(|target| controller.forget(target)).collect();
             state.stop_reading(&controller, &unread);
+            state.judge(&controller);
         }
         drop(state);
         self.progressed.notify_waiters();

@@ -9,6 +9,7 @@ use super::{Dispatch, State};
 use crate::cache::Cache;
 use crate::object::{Object, ObjectRef, Uid};
 use crate::plugin::Plugin;
+use crate::queue::End;
 use crate::reads::{Read, What};
 use crate::selector::Selection;
 
@@ -123,6 +124,24 @@ impl Dispatch {
                 // Nobody was reading from it any more, a moment ago.
                 self.follow_to_read(controller, plugin, watch)?;
             }
+        }
+    }
+
+    /// What the call has not read again does not wake the object any more, nor anything if there will be no more calls.
+    pub(super) fn end_reads(&self, controller: &Arc<Controller>, target: &ObjectRef, end: End) {
+        // Most plugins read nothing.
+        if lock(&controller.reads).is_empty() {
+            return;
+        }
+        let is_gone = matches!(end, End::Done) && self.read().object(&controller.duty().targets, target).is_none();
+        let failed = matches!(end, End::Retry { .. } | End::Terminal);
+        let mut reads = lock(&controller.reads);
+        // Of an object that is not this replica's, nobody would look after what was read.
+        let is_over = is_gone || !self.shards.holds(target);
+        let unread = if is_over { reads.forget(target) } else { reads.end_call(target, failed) };
+        drop(reads);
+        if !unread.is_empty() {
+            self.write().stop_reading(controller, &unread);
         }
     }
 }

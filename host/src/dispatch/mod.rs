@@ -160,15 +160,12 @@ impl Dispatch {
                 let completes = matches!(event, Event::InitDone);
                 watched.apply(selection, event, &mut wakes);
                 if completes {
-                    watched.status = Status::Listed;
+                    watched.complete(selection, &mut wakes);
                 }
                 completes
             }
         };
-        let followers: Vec<_> = match is_about_itself {
-            true => watched.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect(),
-            false => Vec::new(),
-        };
+        let followers = if is_about_itself { watched.controllers() } else { Vec::new() };
         state.wake(wakes);
         for controller in followers {
             // It may wait for the watch to be listed before it begins.
@@ -265,6 +262,7 @@ impl Dispatch {
             }
             // It was, until a moment ago. Whoever has it now reconciles it, and so does this replica if it gets it back.
             queue.forget(&job.key);
+            trust.forget(&job.key);
             queue.finish(&job.key, End::Done, Instant::now());
             if state.object(&duty.targets, &job.key).is_none() {
                 lock(&controller.gone).insert(job.key, Instant::now());
@@ -275,7 +273,12 @@ impl Dispatch {
             controller.wake();
         }
         drop((trust, queue));
-        let object = state.object(&duty.targets, &job.key).cloned();
+        let mut object = state.object(&duty.targets, &job.key);
+        if duty.retired {
+            // It may be no target any more.
+            object = object.or_else(|| state.object(&duty.finalized, &job.key));
+        }
+        let object = object.cloned();
         let (plugin, retired) = (Arc::clone(&duty.plugin), duty.retired);
         let (attempt, priority, waited, pulse) = (job.attempt, job.priority, job.waited, Arc::clone(pulse));
         Ok(Work { object, target: job.key, attempt, priority, waited, plugin, retired, pulse })
@@ -306,12 +309,12 @@ impl Dispatch {
         // Forgotten during its call, or called only once, an object is not remembered because of it.
         let sign = if sign == Sign::Breaks && again.is_none() { Sign::Nothing } else { sign };
         let (mut turn, mut fallback) = (None, None);
+        let all_called = state.has_called_all(&duty, &queue);
         if Arc::ptr_eq(&duty.plugin, plugin) {
-            let all_called = state.has_called_all(&duty, &queue);
             turn = trust.end(work, sign, all_called, Instant::now());
             fallback = trust.take_fallback(all_called);
         } else {
-            trust.end_of_before(target, sign);
+            trust.end_of_before(target, sign, all_called);
         }
         let pause = trust.pause();
         let (idle, has_more) = (queue.is_idle() || pause.is_some(), queue.has_more());
@@ -324,24 +327,6 @@ impl Dispatch {
         }
         let back_to = fallback.filter(|fallback| self.go_back(controller, plugin, fallback));
         Ended { again, pause, turn, back_to }
-    }
-
-    /// What the call has not read again does not wake the object any more, nor anything if there will be no more calls.
-    fn end_reads(&self, controller: &Arc<Controller>, target: &ObjectRef, end: End) {
-        // Most plugins read nothing.
-        if lock(&controller.reads).is_empty() {
-            return;
-        }
-        let is_gone = matches!(end, End::Done) && self.read().object(&controller.duty().targets, target).is_none();
-        let failed = matches!(end, End::Retry { .. } | End::Terminal);
-        let mut reads = lock(&controller.reads);
-        // Of an object that is not this replica's, nobody would look after what was read.
-        let is_over = is_gone || !self.shards.holds(target);
-        let unread = if is_over { reads.forget(target) } else { reads.end_call(target, failed) };
-        drop(reads);
-        if !unread.is_empty() {
-            self.write().stop_reading(controller, &unread);
-        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

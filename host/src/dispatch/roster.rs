@@ -197,7 +197,8 @@ impl State {
     fn finalizer_holders(&self, duty: &Duty) -> Option<(Box<str>, BTreeSet<ObjectRef>)> {
         let finalizer = duty.plugin.finalizer.clone()?;
         let mut holders = BTreeSet::new();
-        for watch in &duty.targets {
+        // What lost its labels may have it still.
+        for watch in duty.targets.iter().chain(&duty.finalized) {
             let objects = self.watches.get(watch).into_iter().flat_map(|watched| watched.cache.objects());
             let held = objects.filter(|object| object.has_finalizer(&finalizer));
             holders.extend(held.map(|object| ObjectRef { gvk: watch.gvk.clone(), key: object.key.clone() }));

@@ -1,8 +1,12 @@
 //! Dispatch with plugins that are not called: the tests say how their calls end.
 
+mod trust;
 mod vitals;
 
+use futures::FutureExt as _;
+
 use super::*;
+use crate::cache::Cache;
 use crate::grant::Grant;
 use crate::health::InFlight;
 use crate::object::{Kind, Owner};
@@ -98,56 +102,78 @@ fn owning(mut plugin: Plugin, owns: Vec<Selection>) -> Plugin {
     plugin
 }
 
-#[test]
-fn a_version_is_not_gone_back_to_that_would_leave_the_finalizer_of_the_new_one_on_objects() {
-    let finalizer = Some("example.com/cleanup");
-    let (services, nodes) = (watch("Service", None, ""), watch("Node", None, ""));
-    let labelled = watch("Service", None, "a=b");
-    let here = watch("Service", Some("default"), "");
-    for (before, after, finalizer, goes_back) in [
-        (vec![&services], vec![&services], finalizer, true),
-        (vec![&services], vec![&services, &nodes], finalizer, false),
-        (vec![&services], vec![&services, &nodes], None, true),
-        (vec![&services, &nodes], vec![&services], finalizer, true),
-        (vec![&labelled], vec![&services], finalizer, true),
-        (vec![&services], vec![&here], finalizer, true),
-        (vec![&here], vec![&services], finalizer, false),
-    ] {
-        let of = |watches: &[&Selection]| watches.iter().copied().cloned().collect::<Vec<_>>();
-        let mut bench = Bench::new();
-        let controller = bench.put_in_force(plugin(1, of(&before), finalizer));
-        bench.list(&services.gvk, &["a", "b", "c"]);
-        bench.list(&nodes.gvk, &[]);
-        (0..3).for_each(|_| drop(bench.call(&controller, End::Done, Sign::Works)));
-        let good = bench.version();
+#[tokio::test]
+async fn a_worker_that_is_one_too_many_stays_so_over_a_reload() {
+    let mut bench = Bench::new();
+    let pods = watch("Pod", None, "");
+    let with = |version, concurrency| {
+        Plugin::idle(version, Grant { concurrency, ..Grant::default() }, vec![watch("Pod", None, "")])
+    };
+    let controller = bench.put_in_force(with(1, 2));
+    bench.list(&pods.gvk, &["a", "b"]);
+    bench.put_in_force(with(2, 1));
+    let pulse = Arc::clone(&bench.pulse);
+    let mut surplus = std::pin::pin!(bench.dispatch.next(&controller, 1, &pulse));
+    assert!(futures::poll!(&mut surplus).is_pending());
+    bench.dispatch.put_in_force(Arc::new(with(3, 1)), CancellationToken::new());
+    assert!(futures::poll!(&mut surplus).is_pending(), "it is still one too many");
+    bench.dispatch.put_in_force(Arc::new(with(4, 2)), CancellationToken::new());
+    assert!(futures::poll!(&mut surplus).is_ready());
+}
 
-        bench.put_in_force(plugin(2, of(&after), finalizer));
-        bench.list(&services.gvk, &["a", "b", "c"]);
-        let ended: Vec<_> =
-            (0..3).map(|_| bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks)).collect();
-        let case = format!("from {after:?} with {finalizer:?} to {before:?}");
-        assert_eq!(ended[2].back_to.is_some(), goes_back, "{case}");
-        assert_eq!(bench.version() == good, goes_back, "{case}");
+#[test]
+fn what_could_not_be_read_wakes_its_reader_when_it_can_be_also_if_there_is_nothing() {
+    let (pods, nodes) = (watch("Pod", None, ""), Arc::new(watch("Node", None, "")));
+    for refusal in [|| Update::Refused("forbidden".to_owned()), || Update::NotServed] {
+        let mut bench = Bench::new();
+        let controller = bench.put_in_force(plugin(1, vec![pods.clone()], None));
+        bench.list(&pods.gvk, &["reader", "other"]);
+        let target = ObjectRef { gvk: pods.gvk.clone(), key: ObjectKey::new(Some("default"), "reader") };
+        let in_force = bench.dispatch.plugin("idle").unwrap();
+        bench.dispatch.follow_to_read(&controller, &in_force, &nodes).unwrap();
+        bench.orders.extend(std::iter::from_fn(|| bench.receiver.try_recv().ok()));
+        bench.update(&nodes.gvk, refusal);
+        for _ in 0..2 {
+            let work = bench.take(&controller).unwrap();
+            if work.target == target {
+                let what = What::List(None, "".parse().unwrap());
+                let read = bench.dispatch.read_watch(&controller, (&in_force, &target), &nodes, what, Cache::len);
+                assert!(read.now_or_never().unwrap().is_err());
+            }
+            bench.dispatch.finish(&controller, &work, End::Terminal, Sign::Works);
+        }
+        assert!(bench.take(&controller).is_none());
+        bench.list(&nodes.gvk, &[]);
+        assert_eq!(bench.take(&controller).map(|work| work.target), Some(target));
+        assert!(bench.take(&controller).is_none(), "nobody else has read it");
     }
 }
 
 #[test]
-fn a_version_that_has_answered_for_all_before_its_watch_says_that_these_are_all_is_one_to_go_back_to() {
-    let services = watch("Service", None, "");
+fn what_a_plugin_that_is_gone_has_left_on_an_object_that_lost_its_labels_is_looked_after() {
+    let (finalizer, labelled) = ("example.com/cleanup", watch("Service", None, "a=b"));
+    let holder = |version| Object { finalizers: [finalizer.into()].into(), ..object("a", version) };
     let mut bench = Bench::new();
-    let controller = bench.put_in_force(plugin(1, vec![services.clone()], None));
-    let good = bench.version();
-    bench.tell(&services.gvk, || Event::Init);
-    for name in ["a", "b", "c"] {
-        bench.tell(&services.gvk, || Event::InitApply(object(name, 1)));
-        bench.call(&controller, End::Done, Sign::Works);
+    let controller = bench.put_in_force(plugin(1, vec![labelled.clone()], Some(finalizer)));
+    // It has no such label any more, so that only the watch for what has the finalizer has it.
+    for order in &bench.orders {
+        bench.dispatch.deliver(order, Update::Event(Event::Init));
+        if order.selection.labels.selects_all() {
+            bench.dispatch.deliver(order, Update::Event(Event::InitApply(holder(1))));
+        }
+        bench.dispatch.deliver(order, Update::Event(Event::InitDone));
     }
-    bench.tell(&services.gvk, || Event::InitDone);
+    bench.call(&controller, End::RequeueAfter(Duration::from_mins(1)), Sign::Works);
 
-    bench.put_in_force(plugin(2, vec![services.clone()], None));
-    let next = || bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks);
-    let back_to = [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest));
-    assert_eq!(back_to, [None, None, Some(good)]);
+    let (_, holders) = bench.dispatch.retire("idle").expect("its finalizer is still on an object");
+    assert_eq!(holders.len(), 1);
+    bench.dispatch.finish(&controller, &bench.take(&controller).unwrap(), End::Done, Sign::Nothing);
+    for order in bench.orders.iter().filter(|order| order.selection.labels.selects_all()) {
+        let deleting = Object { deleting: true, ..holder(2) };
+        bench.dispatch.deliver(order, Update::Event(Event::Apply(deleting)));
+    }
+    let work = bench.take(&controller).unwrap();
+    assert!(work.retired && work.object.is_some_and(|object| object.deleting));
 }
 
 #[tokio::test]
@@ -244,8 +270,7 @@ impl Replica {
     }
 
     fn gain(&self) {
-        assert!(self.shards.hold(0, Instant::now() + Duration::from_mins(1)));
-        self.bench.dispatch.gain(0);
+        assert!(self.bench.dispatch.gain(0, Instant::now() + Duration::from_mins(1)));
     }
 
     fn lose(&self) {

@@ -92,10 +92,11 @@ impl Trust {
     }
 
     /// A call of a version before has ended.
-    pub(super) fn end_of_before(&mut self, target: &ObjectRef, sign: Sign) {
+    pub(super) fn end_of_before(&mut self, target: &ObjectRef, sign: Sign, all_called: bool) {
         if let (Some(probation), Sign::Breaks) = (&mut self.probation, sign) {
             probation.excuse(target);
         }
+        self.judge(all_called);
     }
 
     /// The version to go back to, told once, if this one has failed to prove itself.

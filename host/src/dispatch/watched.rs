@@ -1,5 +1,6 @@
 //! A watch: its cache, and who follows it.
 
+use std::mem;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,11 @@ impl Watched {
         self.followers.iter().any(|(_, role)| *role == Role::Target)
     }
 
+    /// Who follows it.
+    pub(super) fn controllers(&self) -> Vec<Arc<Controller>> {
+        self.followers.iter().map(|(controller, _)| Arc::clone(controller)).collect()
+    }
+
     /// A follower that is called for its objects is to be given those that there are.
     pub(super) fn add_follower(&mut self, controller: &Arc<Controller>, role: Role) {
         if self.followers.iter().any(|(follower, had)| Arc::ptr_eq(follower, controller) && *had == role) {
@@ -91,6 +97,17 @@ impl Watched {
         };
         let Self { cache, followers, .. } = self;
         cache.apply(event, |change| tell(followers, selection, change, priority, wakes));
+    }
+
+    /// A complete list has come in. Calls that were told that there is nothing to be read are made again.
+    pub(super) fn complete(&mut self, selection: &Selection, wakes: &mut Vec<Wake>) {
+        let before = mem::replace(&mut self.status, Status::Listed);
+        if matches!(before, Status::NotServed | Status::Refused(_)) {
+            for (controller, _) in self.followers.iter().filter(|(_, role)| *role == Role::Read) {
+                let readers = lock(&controller.reads).readers_of(selection);
+                wakes.extend(readers.into_iter().map(|target| Wake::Target(Arc::clone(controller), target)));
+            }
+        }
     }
 
     /// Takes in what the host has done.

@@ -173,9 +173,8 @@ impl Leader {
             tracing::info!(lease = self.path_of(shard), "not holding {} any more", self.called(shard));
         }
         for (shard, until) in held {
-            if self.shards.hold(shard, until) {
+            if self.dispatch.gain(shard, until) {
                 tracing::info!(lease = self.path_of(shard), "holding {}", self.called(shard));
-                self.dispatch.gain(shard);
             }
             self.told.insert(shard);
         }
