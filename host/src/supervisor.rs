@@ -121,10 +121,10 @@ impl Supervisor {
             None => "there is no other version of it".to_owned(),
         };
         let reason = text::cut(reason);
-        tracing::error!(plugin = &**name, "{what} is refused, {consequence}: {reason}");
         self.workshop.tally.count_refused_plugin();
         self.workshop.metrics.reload(name, ReloadResult::refused);
         self.workshop.journals.of(name).refused(&reason, Instant::now());
+        tracing::error!(plugin = &**name, "{what} is refused, {consequence}: {reason}");
     }
 
     /// Puts a plugin in force, as soon as the account that it is to act as may read what it is called for.
@@ -147,6 +147,7 @@ impl Supervisor {
     fn put_in_force(&mut self, plugin: Arc<Plugin>) {
         let (name, digest, before) =
             (Arc::clone(&plugin.name), plugin.digest, self.workshop.dispatch.plugin(&plugin.name));
+        let replaces = before.is_some();
         let left = self.workshop.dispatch.finalizer_holders(&name);
         if let Some((finalizer, holders)) = left.filter(|(finalizer, _)| plugin.finalizer.as_ref() != Some(finalizer)) {
             tracing::warn!(
@@ -156,6 +157,9 @@ impl Supervisor {
                 some_of(&holders),
             );
         }
+        // It may be rolled back as soon as it is in force.
+        self.workshop.metrics.reload(&name, ReloadResult::loaded);
+        self.workshop.journals.of(&name).loaded(digest, Instant::now());
         let (controller, left) = self.workshop.dispatch.put_in_force(Arc::clone(&plugin), self.stop.child_token());
         if let (Some(finalizer), false) = (&plugin.finalizer, left.is_empty()) {
             tracing::warn!(
@@ -171,8 +175,10 @@ impl Supervisor {
             Some(_) => ", every object is reconciled again",
         };
         tracing::info!(plugin = &*name, "version {digest:.12} is in force{consequence}");
-        self.workshop.metrics.reload(&name, ReloadResult::loaded);
-        self.workshop.journals.of(&name).loaded(digest, Instant::now());
+        if replaces {
+            // Its workers are there, and may have nothing to do.
+            controller.rest_if_idle();
+        }
         self.staff(&controller);
 
         let workshop = Arc::clone(&self.workshop);
@@ -238,9 +244,9 @@ impl Supervisor {
         }
     }
 
-    /// Keeps nothing about a plugin that is gone, unless it is back.
+    /// Keeps nothing about a plugin that is gone, unless it is back, be it that it is refused.
     fn forget(&mut self, name: &Arc<str>) {
-        if self.workshop.dispatch.plugin(name).is_none() {
+        if self.workshop.journals.get(name).is_none() {
             self.workshop.metrics.forget(name);
             self.staffs.remove(name);
         }

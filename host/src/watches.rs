@@ -37,8 +37,10 @@ pub async fn run(
             };
             let watch = Box::pin(source.watch(&order.selection, span, &order.heard, deliver));
             let watch = order.stop.run_until_cancelled(watch);
-            if stop.run_until_cancelled(watch).await.is_some_and(|ended| ended.is_none()) {
-                tracing::debug!("not watching {} any more", order.selection);
+            match stop.run_until_cancelled(watch).await {
+                Some(Some(())) => order.heard.end(),
+                Some(None) => tracing::debug!("not watching {} any more", order.selection),
+                None => {}
             }
             Ok(())
         });

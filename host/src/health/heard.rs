@@ -16,6 +16,11 @@ impl Heard {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
+    /// The watch has told all that it was to tell: nothing more is expected.
+    pub fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// For how long nothing was heard, if that is too long. Of what nothing was ever heard, nothing is expected.
     pub fn silence(&self, now: Instant) -> Option<Duration> {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,5 +44,7 @@ mod tests {
         assert_eq!(heard.silence(start + later), Some(Duration::from_mins(7)));
         heard.note(start + later);
         assert_eq!(heard.silence(start + later), None);
+        heard.end();
+        assert_eq!(heard.silence(start + later * 2), None);
     }
 }

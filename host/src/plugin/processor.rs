@@ -121,8 +121,9 @@ mod tests {
         });
         let (first, both) = used.await.unwrap();
         let expected = Duration::from_millis(20);
-        assert!((expected..expected * 5 / 4).contains(&first), "{first:?}");
-        assert!((2 * expected..expected * 5 / 2).contains(&both), "{both:?}");
+        // Less than with one of the pauses.
+        assert!((expected..expected * 3).contains(&first), "{first:?}");
+        assert!((2 * expected..expected * 4).contains(&both), "{both:?}");
         assert!(time.used_before() >= both);
         time.reset();
         assert_eq!(time.used_before(), Duration::ZERO);

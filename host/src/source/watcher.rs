@@ -513,7 +513,7 @@ mod tests {
             let is_kept = uri.query().is_some_and(|query| query.contains("resourceVersion=0"));
             async move { if is_kept { std::future::pending().await } else { LIST.to_owned() } }
         });
-        (watcher.from, watcher.page_time) = (ListFrom::Memory, Duration::from_millis(100));
+        (watcher.from, watcher.page_time) = (ListFrom::Memory, Duration::from_secs(1));
         let mut tell = |_| {};
         let listed = watcher.list(Span::Forever, &mut tell);
         let version = tokio::time::timeout(Duration::from_mins(1), listed).await.unwrap().unwrap();
@@ -530,7 +530,7 @@ mod tests {
             let all = axum::body::Body::from(LIST);
             std::future::ready(if is_first { axum::body::Body::from_stream(breaks_off) } else { all })
         });
-        (watcher.from, watcher.page_time) = (ListFrom::Memory, Duration::from_millis(100));
+        (watcher.from, watcher.page_time) = (ListFrom::Memory, Duration::from_secs(1));
         let mut told = Vec::new();
         let mut tell = |event| match event {
             Event::Init => told.push("begin".to_owned()),

@@ -140,7 +140,9 @@ impl Workshop {
     /// Does the work of one plugin as its worker of that number, one call at a time, until it is to stop. The call in
     /// flight finishes first.
     pub async fn work(&self, controller: &Arc<Controller>, number: usize) {
-        let (metrics, journal) = (self.metrics.reconciles(&controller.name), self.journals.of(&controller.name));
+        let metrics = self.metrics.reconciles(&controller.name);
+        // None: the plugin is gone again.
+        let journal = self.journals.get(&controller.name).unwrap_or_default();
         let (mut caller, mut keeper) = (Caller::default(), metrics.keeper());
         let pulse = self.in_flight.pulse(&controller.name);
         while let Some(mut work) = self.next(controller, number, &pulse, (&mut caller, &mut keeper)).await {

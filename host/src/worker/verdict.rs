@@ -47,8 +47,8 @@ impl Workshop {
                      call at a time, less and less often, until it answers or its file is replaced. The last call: {reason}",
                     humantime::format_duration(pause),
                 );
-                tracing::warn!(plugin, kind, %object, "{note}");
                 self.metrics.pause(&work.plugin.name);
+                tracing::warn!(plugin, kind, %object, "{note}");
                 self.applier.warn(behalf(&work.plugin, work), "PluginPaused", note).await;
             }
             Turn::Resumed => tracing::info!(plugin, kind, %object, "it answers again, and goes on"),
@@ -65,10 +65,12 @@ impl Workshop {
              is reconciled again, and {name}.wasm is not loaded again until it changes. The last call: {reason}",
             plugin.digest, back_to.digest,
         );
-        tracing::error!(plugin = name, kind, %object, "{note}");
         self.metrics.reload(&plugin.name, ReloadResult::rolled_back);
         let versions = (plugin.digest, back_to.digest);
-        self.journals.of(&plugin.name).rolled_back(versions, reason, Instant::now());
+        if let Some(journal) = self.journals.get(&plugin.name) {
+            journal.rolled_back(versions, reason, Instant::now());
+        }
+        tracing::error!(plugin = name, kind, %object, "{note}");
         // Without somebody to take it, the host is ending.
         let _ = self.undone.send(Undone { plugin: Arc::clone(plugin), back_to: Arc::clone(back_to) });
         self.applier.warn(behalf(plugin, work), "PluginRolledBack", note).await;
