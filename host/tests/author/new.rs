@@ -37,7 +37,7 @@ fn from_nothing(language: &str, lines: &[&str]) {
     let path = std::env::var_os("PATH").unwrap();
     let path = std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&path))).unwrap();
     let mut command = Command::new("timeout");
-    command.args(["500", "bash", "-euc", &script]).current_dir(&project);
+    command.args(["900", "bash", "-euc", &script]).current_dir(&project);
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", path);
     command.env("COMPONENTIZE_PY", componentize_py());
     // What it depends on was fetched for this repository; and one folder for what is built in all runs: it is the commands

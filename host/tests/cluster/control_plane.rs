@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::iter;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -396,8 +398,11 @@ impl Drop for Guarded {
     }
 }
 
-/// Ports of 127.0.0.1 that nobody listens on.
+/// Ports of 127.0.0.1 that nobody listens on, and that nobody is given who asks the kernel for any: it gives those from 32768
+/// on.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = iter::from_fn(|| Some(NEXT.fetch_add(1, Ordering::Relaxed))).filter(is_free);
+    [(); N].map(|()| ports.next().unwrap())
 }

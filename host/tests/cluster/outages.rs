@@ -45,7 +45,7 @@ fn an_api_server_that_is_down_at_the_start_is_waited_for() {
     cluster.start_api_server();
     cluster.apply(&replica_set("a", &["main"]));
     host.line("default/a: main");
-    assert!(http_get(&address, "/readyz").starts_with("HTTP/1.1 200 "));
+    poll("readiness", || http_get(&address, "/readyz").starts_with("HTTP/1.1 200 ").then_some(()));
     host.stop();
 }
 

@@ -262,7 +262,8 @@ fn a_rollback_under_a_stream_of_changes_loses_none() {
         (seen.count() == OBJECTS).then_some(())
     });
     let broken: BTreeSet<_> = calls(&host, 2).into_iter().collect();
-    assert!((3..=5 + 2).contains(&broken.len()), "with those of the other workers in flight: {broken:?}");
+    // Those that waited when it came, of which there are few, do not count.
+    assert!((3..OBJECTS / 3).contains(&broken.len()), "{broken:?}");
     host.stop();
 }
 
@@ -306,7 +307,8 @@ fn objects_that_have_just_become_such_that_no_version_can_stand_them_roll_nothin
     for index in 4..10 {
         host.line_with(&format!("version-0002 default/object-{index} -"));
     }
-    assert!(calls(&host, 2)[..4].iter().all(|object| ["0", "1", "2", "3"].iter().any(|bad| object.ends_with(bad))));
+    let first = poll("first calls", || calls(&host, 2).first_chunk::<4>().cloned());
+    assert!(first.iter().all(|object| ["0", "1", "2", "3"].iter().any(|bad| object.ends_with(bad))));
     assert!(!says(&host, "rolled back") && !says(&host, "is paused"));
     host.stop();
 }
@@ -352,6 +354,26 @@ fn of_a_plugin_that_is_gone_no_metrics_are_left() {
     place.plugin("probe", &plugins::probe(2));
     host.line_with("version-0002 default/a");
     poll("metrics of what is back", || has("probe").then_some(()));
+    host.stop();
+}
+
+#[test]
+fn that_a_file_is_refused_is_told_also_after_the_last_call_of_a_version_that_was_removed() {
+    let place = Workplace::new();
+    let file = place.plugin("probe", &plugins::probe(1));
+    place.object(&probe("a", "sleep"));
+    let host = place.run(&["--admin", "127.0.0.1:0", "--debounce", "50ms", "--call-wall", "6s"]);
+    let address = host.log("serving /livez")["address"].as_str().unwrap().to_owned();
+    host.log("version-0001 begins default/a");
+    fs::remove_file(file).unwrap();
+    host.log("stopped: its file is gone");
+    place.plugin("probe", b"no plugin");
+    host.log("probe.wasm is refused");
+    host.log("reconcile failed");
+    for _ in 0..10 {
+        assert_eq!(metric(&address, r#"oarlock_plugin_refused{plugin="probe"}"#).as_deref(), Some("1"));
+        sleep(Duration::from_millis(50));
+    }
     host.stop();
 }
 

@@ -130,11 +130,11 @@ async fn a_host_that_may_not_have_leases_says_so_and_does_nothing() {
     let host = place.run_on(port, &[&ADMIN[..], &["--leader-elect", "--lease-namespace", "here"]].concat());
     let address = admin(&host);
     host.log("cannot read or write the leases here/oarlock*");
-    let said = poll("watch", || {
-        lines(&http_get(&address, "/readyz"), 503)
-            .filter(|lines| lines.iter().any(|line| line.starts_with("[+] watch")))
-    });
     let lease = "[-] lease: the leases cannot be read or written: ";
+    let said = poll("watch and lease", || {
+        let has = |lines: &[String], what: &str| lines.iter().any(|line| line.starts_with(what));
+        lines(&http_get(&address, "/readyz"), 503).filter(|lines| has(lines, "[+] watch") && has(lines, lease))
+    });
     assert!(said.iter().any(|line| line.starts_with(lease) && line.contains("leases is forbidden")), "{said:?}");
     assert!(lines(&http_get(&address, "/livez"), 200).is_some());
     assert_eq!(host.stop().stdout, [""; 0]);

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::host::{Finished, Host, Workplace};
-use crate::support::{plugins, probe, replica_set};
+use crate::support::{DEADLINE, plugins, poll_for, probe, replica_set};
 
 /// What became of a plugin: `start: ` and why it was refused, or `call: ` and why its call failed.
 pub(crate) fn fate(finished: &Finished, plugin: &str) -> Vec<String> {
@@ -94,7 +94,7 @@ fn a_thousand_plugins_at_once_are_all_called_and_the_host_keeps_its_memory() {
     (0..1000).for_each(|number| drop(place.plugin(&format!("plugin-{number:04}"), &module)));
     place.object(&replica_set("a", &["main"]));
     let host = place.run(&[]);
-    host.settled();
+    poll_for(4 * DEADLINE, "line of each", || (host.stdout().len() >= 1000).then_some(()));
     assert_eq!(host.stdout(), vec!["default/a: main"; 1000]);
     let peak = host.peak_memory_mib();
     println!("{peak} MiB");

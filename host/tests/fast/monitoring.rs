@@ -160,7 +160,8 @@ fn what_hosts_serve_is_what_the_page_has_and_prometheus_finds_nothing_wrong_with
     // Nothing listens there.
     let on_cluster = nobody.run_on(1, &["--admin", "127.0.0.1:0", "--leader-elect"]);
     let address = admin(&on_cluster);
-    poll("watch that is begun again", || page(&address).contains("watch_restarts_total{").then_some(()));
+    let both = ["watch_restarts_total{", "leader_election_master_status{"];
+    poll("watch that is begun again", || both.iter().all(|series| page(&address).contains(series)).then_some(()));
     let pages = [first, page(&address)];
     let mut served = BTreeSet::new();
     for page in &pages {

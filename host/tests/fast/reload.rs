@@ -471,7 +471,7 @@ fn fifty_replacements_under_a_stream_of_events_lose_nothing() {
     let versions: Vec<u32> = finished.stdout.iter().map(|line| line[8..12].parse().unwrap()).collect();
     assert!(versions.is_sorted(), "a version works only after those before it: {versions:?}");
     let distinct: BTreeSet<_> = versions.iter().collect();
-    assert!(distinct.len() >= 5, "versions take over while events come: {distinct:?}");
+    assert!(distinct.len() >= 3, "versions take over while events come: {distinct:?}");
 
     // Of one object, a call begins only after the one before it has ended, whatever their versions.
     let mut begun = BTreeSet::new();

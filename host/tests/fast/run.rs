@@ -187,8 +187,8 @@ fn sigterm_and_ctrl_c_let_the_call_in_flight_finish_begin_no_other_and_exit_0() 
         let host = place.run(&["--debounce", "10ms"]);
         host.log("begins default/a");
         place.object(&probe("b", "-"));
-        // Time to see the other object, which must not be begun; the nap is far longer.
-        sleep(Duration::from_millis(200));
+        // Time to see the other object, which must not be begun; the nap is longer.
+        sleep(Duration::from_secs(1));
         host.signal(signal);
         let finished = host.finish();
         assert_eq!(finished.status.code(), Some(0), "{finished}");

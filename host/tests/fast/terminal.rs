@@ -1,6 +1,5 @@
 //! `oarlock plugins` and `oarlock queue`: how it stands with a host that runs, from a terminal.
 
-use std::net::TcpListener;
 use std::process::Command;
 
 use serde_json::Value;
@@ -90,10 +89,9 @@ fn a_terminal_is_shown_the_plugins_and_queues_of_a_host_that_runs() {
 
 #[test]
 fn where_no_host_answers_a_terminal_is_told_what_to_do() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let (code, stdout, stderr) = oarlock(&["plugins", "--admin", &address], &[]);
+    // Nothing listens there.
+    let address = "127.0.0.1:1";
+    let (code, stdout, stderr) = oarlock(&["plugins", "--admin", address], &[]);
     assert_eq!((code, &*stdout), (Some(1), ""));
     let told = format!("error: no host answers at {address} (is it run with --admin? for one in a cluster: kubectl ");
     assert!(stderr.starts_with(&told) && stderr.contains("refused"), "{stderr}");

@@ -104,7 +104,8 @@ fn a_plugin_is_called_in_time_beside_each_hostile_one_and_the_host_keeps_its_mem
         assert!(windows.iter().all(|(_, calls)| *calls > 0), "{mode}: it was not called all the time: {windows:?}");
         windows.sort();
         let (beside, _) = windows[1];
-        assert!(beside < alone * 3, "{mode}: called every {alone:?} alone, and every {beside:?} beside it");
+        // Most of the time alone is a pause, which a slow machine does not make longer. Held up, it would be forty times that.
+        assert!(beside < alone * 8, "{mode}: called every {alone:?} alone, and every {beside:?} beside it");
         assert!(peak < memory + HOST, "{mode}: {peak} MiB");
         host.signal("KILL");
     }

@@ -105,7 +105,7 @@ pub(crate) fn run(page: &str, place: Place, programs: Option<&Path>, environment
         }
     }
     let mut command = Command::new("timeout");
-    command.args(["300", "bash", "-c", &script]).current_dir(copy.folder.path().join("oarlock"));
+    command.args(["900", "bash", "-c", &script]).current_dir(copy.folder.path().join("oarlock"));
     let path = std::env::var_os("PATH").unwrap();
     let programs = [copy.folder.path().join("bin")].into_iter().chain(programs.map(Path::to_owned));
     command.env("PATH", std::env::join_paths(programs.chain(std::env::split_paths(&path))).unwrap());

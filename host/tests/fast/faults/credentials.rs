@@ -149,7 +149,7 @@ async fn what_is_done_as_a_service_account_is_done_with_the_token_of_the_day() {
     assert_eq!(patches, [r#"PATCH ["system:serviceaccount:team:worker"] []"#]);
     assert!(speakers.contains(r#"GET ["somebody"] ["some"]"#), "{speakers:?}");
     assert!(!host.messages().iter().any(|message| message.contains("reconcile failed")), "{:?}", host.messages());
-    trial.ends_well(host, 4, 4);
+    trial.ends_well(host, 6, 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
