@@ -47,6 +47,8 @@ pub struct FolderWatch {
     depth: Depth,
     timing: Timing,
     notices: Arc<Notices>,
+    /// When to look without an event. None: never.
+    poll: Option<Instant>,
     /// None: there are no events to be had, and changes are found by looking.
     watcher: Option<RecommendedWatcher>,
     /// What is being watched, so that it is noticed when the path leads elsewhere.
@@ -78,7 +80,8 @@ impl FolderWatch {
             let poll = humantime::format_duration(timing.poll);
             tracing::warn!("no events for {}, changes are looked for every {poll}: {error}", path.display());
         });
-        let mut watch = Self { path, depth, timing, notices, watcher: watcher.ok(), watched: Vec::new() };
+        let poll = (!timing.poll.is_zero()).then(|| Instant::now() + timing.poll);
+        let mut watch = Self { path, depth, timing, notices, poll, watcher: watcher.ok(), watched: Vec::new() };
         watch.attach();
         Ok(watch)
     }
@@ -102,18 +105,18 @@ impl FolderWatch {
     /// Waits until something may have changed and has come to rest. Returns the files that are being written at this
     /// moment, and are better left alone.
     ///
-    /// Dropping the future loses nothing but the time of the next look.
+    /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> HashSet<PathBuf> {
-        let mut poll = (!self.timing.poll.is_zero()).then(|| Instant::now() + self.timing.poll);
         loop {
             let due = self.notices.lock().due();
-            let until = due.into_iter().chain(poll).min();
+            let until = due.into_iter().chain(self.poll).min();
             tokio::select! {
                 () = self.notices.arrived.notified() => {}
                 () = sleep_until(until) => {}
             }
             let now = Instant::now();
-            if poll.take_if(|poll| *poll <= now).is_some() {
+            if self.poll.is_some_and(|poll| poll <= now) {
+                self.poll = Some(now + self.timing.poll);
                 self.notices.lock().notice(ANYTHING.as_ref(), Notice::Changed, now);
             }
             let settled = {
@@ -251,5 +254,19 @@ impl Signature {
     pub fn age(&self) -> Duration {
         let changed = Duration::new(self.changed.0.try_into().unwrap_or(0), self.changed.1.try_into().unwrap_or(0));
         (UNIX_EPOCH + changed).elapsed().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_looks_without_an_event_however_often_its_caller_has_something_else_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let timing = Timing { debounce: Duration::ZERO, poll: Duration::from_millis(500) };
+        let mut watch = FolderWatch::new(folder.path(), Depth::Flat, timing).unwrap();
+        let looks = async { while tokio::time::timeout(Duration::from_millis(20), watch.next()).await.is_err() {} };
+        tokio::time::timeout(Duration::from_mins(1), looks).await.expect("it looks");
     }
 }
