@@ -145,10 +145,14 @@ impl Cache {
         version: &ResourceVersion,
         mut changed: impl FnMut(Change<'_>),
     ) {
-        if self.objects.get(key).is_some_and(|known| known.resource_version.is_older(version)) {
-            self.written.insert(key.clone(), Written::Unselected(version.clone()));
-            self.remove(key, &mut changed);
+        match self.objects.get(key) {
+            Some(known) if !known.resource_version.is_older(version) => return,
+            // It may come in the list, which is older.
+            None if self.listing.is_none() => return,
+            _ => {}
         }
+        self.written.insert(key.clone(), Written::Unselected(version.clone()));
+        self.remove(key, &mut changed);
     }
 
     /// Takes in that the host has deleted the object with this uid.
@@ -440,12 +444,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_before_the_first_list_came_to_it_is_not_in_it() {
+    fn what_was_deleted_or_unselected_before_the_first_list_came_to_it_is_not_in_it() {
         let (mut cache, key) = (Cache::default(), ObjectKey::new(Some("default"), "a"));
         cache.apply(Event::Init, |_| {});
         cache.wrote_end(&key, &"1".into(), |_| panic!("it was not there"));
         let list =
             vec![Event::InitApply(object("a", "1", "5")), Event::InitApply(object("b", "2", "6")), Event::InitDone];
+        cache.wrote_unselected(&ObjectKey::new(Some("default"), "c"), &"9".into(), |_| panic!("it was not there"));
         assert_eq!(apply(&mut cache, list), ["b"]);
         // Another one of that name.
         assert_eq!(apply(&mut cache, vec![delete(&key, "1", "7"), Event::Apply(object("a", "3", "8"))]), ["a"]);

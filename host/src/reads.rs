@@ -25,6 +25,8 @@ pub enum What {
     Object(ObjectKey),
     /// All objects of this namespace (none: of all) with these labels.
     List(Option<Box<str>>, LabelSelector),
+    /// That it cannot be read.
+    Trouble,
 }
 
 /// What the reconciles of one plugin have read last, by the objects that were reconciled, and the other way round.
@@ -107,9 +109,9 @@ impl Reads {
         self.readers.contains_key(watch)
     }
 
-    /// The objects whose last or present call has read from that watch.
-    pub fn readers_of(&self, watch: &Selection) -> HashSet<ObjectRef> {
-        self.readers.get(watch).into_iter().flat_map(HashMap::values).flatten().cloned().collect()
+    /// The objects whose last or present call was told that the watch cannot be read.
+    pub fn troubled_by(&self, watch: &Selection) -> HashSet<ObjectRef> {
+        self.readers.get(watch).and_then(|readers| readers.get(&What::Trouble)).cloned().unwrap_or_default()
     }
 
     /// The objects whose last or present call has read what this changes.

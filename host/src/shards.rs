@@ -85,19 +85,23 @@ impl Shards {
         self.until(|| self.holds_any()).await;
     }
 
-    /// Holds a shard until then, or longer if it is told so before. Returns whether it was not held.
+    /// Holds a shard that is held until then, or longer if it is told so before. Returns whether it was held.
     ///
     /// The time is looked at under the same lock as by those who ask, so that whoever was told that it is not held is
-    /// made good for by the one to whom this returns true.
-    pub fn hold(&self, shard: usize, until: Instant) -> bool {
+    /// made good for by the one to whom this returns false.
+    pub fn extend(&self, shard: usize, until: Instant) -> bool {
         let mut shard = self.lock(shard);
-        let gained = !shard.is_held();
-        shard.held = Held::Until(until);
-        drop(shard);
-        if gained {
-            self.changed.notify_waiters();
+        let is_held = shard.is_held();
+        if is_held {
+            shard.held = Held::Until(until);
         }
-        gained
+        is_held
+    }
+
+    /// Holds a shard that was not held until then, or longer if it is told so before.
+    pub fn hold(&self, shard: usize, until: Instant) {
+        self.lock(shard).held = Held::Until(until);
+        self.changed.notify_waiters();
     }
 
     /// Gives a shard up: nothing begins any more on behalf of its objects.
@@ -216,8 +220,9 @@ mod tests {
     fn nothing_begins_for_an_object_whose_shard_is_not_held() {
         let shards = Shards::none_of(1);
         assert!(!shards.holds(&object("a")) && shards.enter(&object("a")).is_none());
-        assert!(shards.hold(0, soon()));
-        assert!(!shards.hold(0, soon()), "it is held already");
+        assert!(!shards.extend(0, soon()), "it is not held");
+        shards.hold(0, soon());
+        assert!(shards.extend(0, soon()));
         assert!(shards.holds(&object("a")));
         assert!(shards.enter(&object("a")).unwrap().left().unwrap() > Duration::from_secs(30));
         shards.close(0);
@@ -230,7 +235,7 @@ mod tests {
         let shards = Shards::none_of(1);
         shards.hold(0, Instant::now());
         assert!(!shards.holds(&object("a")) && shards.enter(&object("a")).is_none());
-        assert!(shards.hold(0, soon()), "what was turned away meanwhile has to be made good");
+        assert!(!shards.extend(0, soon()), "what was turned away meanwhile has to be made good");
     }
 
     #[tokio::test]

@@ -147,7 +147,6 @@ impl Supervisor {
     fn put_in_force(&mut self, plugin: Arc<Plugin>) {
         let (name, digest, before) =
             (Arc::clone(&plugin.name), plugin.digest, self.workshop.dispatch.plugin(&plugin.name));
-        let replaces = before.is_some();
         let left = self.workshop.dispatch.finalizer_holders(&name);
         if let Some((finalizer, holders)) = left.filter(|(finalizer, _)| plugin.finalizer.as_ref() != Some(finalizer)) {
             tracing::warn!(
@@ -175,10 +174,6 @@ impl Supervisor {
             Some(_) => ", every object is reconciled again",
         };
         tracing::info!(plugin = &*name, "version {digest:.12} is in force{consequence}");
-        if replaces {
-            // Its workers are there, and may have nothing to do.
-            controller.rest_if_idle();
-        }
         self.staff(&controller);
 
         let workshop = Arc::clone(&self.workshop);
@@ -193,7 +188,10 @@ impl Supervisor {
     /// Sees to it that there are as many workers as the operator wants calls at a time. Those too many wait.
     fn staff(&mut self, controller: &Arc<Controller>) {
         let staff = self.staffs.entry(Arc::clone(&controller.name)).or_default();
-        if !staff.controller.upgrade().is_some_and(|known| Arc::ptr_eq(&known, controller)) {
+        if staff.controller.upgrade().is_some_and(|known| Arc::ptr_eq(&known, controller)) {
+            // They may be at rest, and then would not let go of the code of a version that is not called.
+            controller.rest_if_idle();
+        } else {
             // A file that was removed and is back makes another controller, and calls for the one before may be in flight.
             staff.at_work.close();
             let (before, at_work) = (staff.at_work.clone(), TaskTracker::new());

@@ -12,11 +12,12 @@ impl Dispatch {
     /// Holds a shard until then, or longer if it is told so before. Returns whether it was not held: then all of its objects
     /// are to be reconciled, and those told of that went away when nobody else may have had the shard.
     pub fn gain(&self, shard: usize, until: Instant) -> bool {
-        // Whoever waits for a shard finds its objects in the queues, for which this lock has to be had.
-        let state = self.write();
-        if !self.shards.hold(shard, until) {
+        if self.shards.extend(shard, until) {
             return false;
         }
+        // Whoever waits for a shard finds its objects in the queues, for which this lock has to be had.
+        let state = self.write();
+        self.shards.hold(shard, until);
         for controller in state.controllers.values() {
             let gone: Vec<_> = lock(&controller.gone).extract_if(|target, _| self.shards.of(target) == shard).collect();
             for (target, _) in gone {
@@ -49,7 +50,7 @@ impl Dispatch {
             lost.extend(lock(&controller.reads).targets().filter(is_lost).cloned());
             let unread: Vec<_> = lost.iter().flat_map(|target| controller.forget(target)).collect();
             state.stop_reading(&controller, &unread);
-            state.judge(&controller);
+            self.judge(&state, &controller);
         }
         drop(state);
         self.progressed.notify_waiters();

@@ -106,14 +106,18 @@ impl Dispatch {
                 let state = self.read();
                 let watched = state.watches.get(watch).filter(|_| controller.reads(watch));
                 if let Some(watched) = watched {
+                    let note = |what| lock(&controller.reads).note(target, Read { watch: Arc::clone(watch), what });
                     // Also that there is nothing to be read: the object is woken when there is.
-                    let what = what.clone();
-                    lock(&controller.reads).note(target, Read { watch: Arc::clone(watch), what });
-                    match &watched.status {
-                        Status::Starting => {}
-                        Status::NotServed => return Err(format!("the API server does not serve {}", watch.gvk)),
-                        Status::Refused(reason) => return Err(format!("cannot watch {watch}: {reason}")),
+                    note(what.clone());
+                    let trouble = match &watched.status {
+                        Status::Starting => None,
+                        Status::NotServed => Some(format!("the API server does not serve {}", watch.gvk)),
+                        Status::Refused(reason) => Some(format!("cannot watch {watch}: {reason}")),
                         Status::Listed => return Ok(read(&watched.cache)),
+                    };
+                    if let Some(trouble) = trouble {
+                        note(What::Trouble);
+                        return Err(trouble);
                     }
                 }
                 watched.is_some()

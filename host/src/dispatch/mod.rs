@@ -171,7 +171,7 @@ impl Dispatch {
             // It may wait for the watch to be listed before it begins.
             controller.wake();
             state.wake_finalized(&controller);
-            state.judge(&controller);
+            self.judge(&state, &controller);
         }
         drop(state);
         if is_about_itself {
@@ -309,7 +309,7 @@ impl Dispatch {
         // Forgotten during its call, or called only once, an object is not remembered because of it.
         let sign = if sign == Sign::Breaks && again.is_none() { Sign::Nothing } else { sign };
         let (mut turn, mut fallback) = (None, None);
-        let all_called = state.has_called_all(&duty, &queue);
+        let all_called = self.has_called_all(&state, &duty, &queue);
         if Arc::ptr_eq(&duty.plugin, plugin) {
             turn = trust.end(work, sign, all_called, Instant::now());
             fallback = trust.take_fallback(all_called);
@@ -329,6 +329,17 @@ impl Dispatch {
         Ended { again, pause, turn, back_to }
     }
 
+    /// Whether the plugin has been called for every object that is this replica's.
+    fn has_called_all(&self, state: &State, duty: &Duty, queue: &Queue) -> bool {
+        queue.is_idle() && self.shards.holds_any() && !duty.targets.iter().any(|watch| state.is_starting(watch))
+    }
+
+    /// Has the version in force trusted, if it has proved itself by now.
+    fn judge(&self, state: &State, controller: &Controller) {
+        let all_called = self.has_called_all(state, &controller.duty(), &lock(&controller.queue));
+        lock(&controller.trust).judge(all_called);
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -341,17 +352,6 @@ impl Dispatch {
 impl State {
     fn is_starting(&self, watch: &Selection) -> bool {
         self.watches.get(watch).is_some_and(|watched| watched.status == Status::Starting)
-    }
-
-    /// Whether the plugin has been called for every object that there is.
-    fn has_called_all(&self, duty: &Duty, queue: &Queue) -> bool {
-        queue.is_idle() && !duty.targets.iter().any(|watch| self.is_starting(watch))
-    }
-
-    /// Has the version in force trusted, if it has proved itself by now.
-    fn judge(&self, controller: &Controller) {
-        let all_called = self.has_called_all(&controller.duty(), &lock(&controller.queue));
-        lock(&controller.trust).judge(all_called);
     }
 
     /// An object as the first of these watches that has it has it.

@@ -99,12 +99,12 @@ impl Watched {
         cache.apply(event, |change| tell(followers, selection, change, priority, wakes));
     }
 
-    /// A complete list has come in. Calls that were told that there is nothing to be read are made again.
+    /// A complete list has come in. Calls that were told that it cannot be read are made again.
     pub(super) fn complete(&mut self, selection: &Selection, wakes: &mut Vec<Wake>) {
         let before = mem::replace(&mut self.status, Status::Listed);
         if matches!(before, Status::NotServed | Status::Refused(_)) {
             for (controller, _) in self.followers.iter().filter(|(_, role)| *role == Role::Read) {
-                let readers = lock(&controller.reads).readers_of(selection);
+                let readers = lock(&controller.reads).troubled_by(selection);
                 wakes.extend(readers.into_iter().map(|target| Wake::Target(Arc::clone(controller), target)));
             }
         }

@@ -117,7 +117,11 @@ impl FolderWatch {
             let now = Instant::now();
             if self.poll.is_some_and(|poll| poll <= now) {
                 self.poll = Some(now + self.timing.poll);
-                self.notices.lock().notice(ANYTHING.as_ref(), Notice::Changed, now);
+                let mut settle = self.notices.lock();
+                // What is coming to rest is looked at then.
+                if settle.due().is_none() {
+                    settle.notice(ANYTHING.as_ref(), Notice::Changed, now);
+                }
             }
             let settled = {
                 let mut settle = self.notices.lock();
@@ -268,5 +272,15 @@ mod tests {
         let mut watch = FolderWatch::new(folder.path(), Depth::Flat, timing).unwrap();
         let looks = async { while tokio::time::timeout(Duration::from_millis(20), watch.next()).await.is_err() {} };
         tokio::time::timeout(Duration::from_mins(1), looks).await.expect("it looks");
+    }
+
+    #[tokio::test]
+    async fn looking_often_puts_off_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let timing = Timing { debounce: Duration::from_secs(1), poll: Duration::from_millis(300) };
+        let mut watch = FolderWatch::new(folder.path(), Depth::Flat, timing).unwrap();
+        let start = Instant::now();
+        watch.next().await;
+        assert!(start.elapsed() < 5 * timing.debounce, "{:?}", start.elapsed());
     }
 }

@@ -167,7 +167,7 @@ impl Journal {
         }
     }
 
-    /// A version was put in force.
+    /// A version is being put in force.
     pub fn loaded(&self, digest: Digest, now: Instant) {
         let mut notes = self.notes();
         (notes.file, notes.in_force_since) = (FileState::InForce, Some(now));

@@ -74,3 +74,22 @@ fn a_version_has_proved_itself_when_the_last_call_of_the_one_before_ends_after_i
     let back_to = [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest));
     assert_eq!(back_to, [None, None, Some(good)]);
 }
+
+#[test]
+fn a_version_has_not_proved_itself_by_what_is_not_its_replicas_any_more() {
+    let mut replica = Replica::new();
+    let pods = watch("Pod", None, "");
+    let controller = replica.bench.put_in_force(plugin(1, vec![pods.clone()], None));
+    replica.bench.list(&pods.gvk, &["a", "b", "c"]);
+    replica.gain();
+    assert_eq!(replica.called(&controller).len(), 3);
+    let good = replica.bench.version();
+
+    replica.bench.put_in_force(plugin(2, vec![pods], None));
+    replica.bench.call(&controller, End::Done, Sign::Works);
+    replica.lose();
+    replica.gain();
+    let next = || replica.bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks);
+    let back_to = [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest));
+    assert_eq!(back_to, [None, None, Some(good)]);
+}
