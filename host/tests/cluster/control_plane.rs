@@ -9,7 +9,8 @@ use std::iter;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -398,11 +399,13 @@ impl Drop for Guarded {
     }
 }
 
-/// Ports of 127.0.0.1 that nobody listens on, and that nobody is given who asks the kernel for any: it gives those from 32768
-/// on.
+/// Ports of 127.0.0.1 that nobody listens on, and that nobody is given who asks the kernel for any: it mostly has those from
+/// 32768 on.
 fn free_ports<const N: usize>() -> [u16; N] {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    // Other processes begin elsewhere.
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id()));
+    let next = || Some(u16::try_from(20_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 12_000).unwrap());
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let mut ports = iter::from_fn(|| Some(NEXT.fetch_add(1, Ordering::Relaxed))).filter(is_free);
+    let mut ports = iter::from_fn(next).filter(is_free);
     [(); N].map(|()| ports.next().unwrap())
 }

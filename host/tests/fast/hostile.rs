@@ -95,6 +95,7 @@ fn a_thousand_plugins_at_once_are_all_called_and_the_host_keeps_its_memory() {
     place.object(&replica_set("a", &["main"]));
     let host = place.run(&[]);
     poll_for(4 * DEADLINE, "line of each", || (host.stdout().len() >= 1000).then_some(()));
+    host.settled();
     assert_eq!(host.stdout(), vec!["default/a: main"; 1000]);
     let peak = host.peak_memory_mib();
     println!("{peak} MiB");

@@ -3,8 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::thread::{sleep, spawn};
-use std::time::Duration;
+use std::thread::spawn;
 
 use serde_json::Value;
 
@@ -184,11 +183,12 @@ fn sigterm_and_ctrl_c_let_the_call_in_flight_finish_begin_no_other_and_exit_0() 
         let place = Workplace::new();
         place.plugin("probe", &plugins::probe(1));
         place.object(&probe("a", "nap"));
-        let host = place.run(&["--debounce", "10ms"]);
+        let host = place.run(&["--debounce", "10ms", "--admin", "127.0.0.1:0"]);
+        let address = host.log("serving /livez")["address"].as_str().unwrap().to_owned();
         host.log("begins default/a");
         place.object(&probe("b", "-"));
-        // Time to see the other object, which must not be begun; the nap is longer.
-        sleep(Duration::from_secs(1));
+        // Which must not be begun; the nap is far longer.
+        poll("other object", || http_get(&address, "/api/v1/queue").contains(r#""name":"b""#).then_some(()));
         host.signal(signal);
         let finished = host.finish();
         assert_eq!(finished.status.code(), Some(0), "{finished}");

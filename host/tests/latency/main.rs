@@ -80,7 +80,7 @@ fn a_plugin_is_called_in_time_beside_each_hostile_one_and_the_host_keeps_its_mem
         place.object(&probe("good", "requeue"));
         let mut command = Host::command(&place.plugins);
         command.arg("--manifests").arg(&place.manifests);
-        command.args(["--call-cpu", "200ms", "--debounce", "10ms", "--admin", "127.0.0.1:0"]);
+        command.args(["--call-cpu", "300ms", "--debounce", "10ms", "--admin", "127.0.0.1:0"]);
         // On one thread, so that nobody is called in time only because another one is free.
         command.env("TOKIO_WORKER_THREADS", "1");
         let host = Host::spawn(command);
@@ -104,8 +104,9 @@ fn a_plugin_is_called_in_time_beside_each_hostile_one_and_the_host_keeps_its_mem
         assert!(windows.iter().all(|(_, calls)| *calls > 0), "{mode}: it was not called all the time: {windows:?}");
         windows.sort();
         let (beside, _) = windows[1];
-        // Most of the time alone is a pause, which a slow machine does not make longer. Held up, it would be forty times that.
-        assert!(beside < alone * 8, "{mode}: called every {alone:?} alone, and every {beside:?} beside it");
+        // Most of the time alone is a pause, which a slow machine does not make longer. Held up by a whole call of the other,
+        // it would be called every 350 ms.
+        assert!(beside < alone * 5, "{mode}: called every {alone:?} alone, and every {beside:?} beside it");
         assert!(peak < memory + HOST, "{mode}: {peak} MiB");
         host.signal("KILL");
     }

@@ -89,7 +89,8 @@ pub(crate) fn wait_until_seen(host: &host::Host, objects: &BTreeMap<String, Valu
         if unseen.is_empty() {
             return;
         }
-        if start.elapsed() > DEADLINE * 2 {
+        // Before a watch that is silent is begun anew.
+        if start.elapsed() > DEADLINE {
             let (some, log) = (unseen[..unseen.len().min(20)].join("\n"), host.messages());
             let log: Vec<_> = log.iter().filter(|line| !line.starts_with("version-")).map(String::as_str).collect();
             panic!("{} not seen:\n{some}\nlog:\n{}", unseen.len(), log.join("\n"));

@@ -213,7 +213,7 @@ impl Storm {
             if missing.is_empty() {
                 return;
             }
-            if start.elapsed() > DEADLINE * 2 {
+            if start.elapsed() > DEADLINE {
                 let of_calls = |line: &String| line.starts_with("version-") || line.starts_with("reconcile failed");
                 let log: Vec<_> = host.messages().into_iter().filter(|line| !of_calls(line)).collect();
                 let (some, count) = (missing[..missing.len().min(20)].join("\n"), missing.len());
