@@ -88,7 +88,7 @@ impl LoadError {
         matches!(
             self,
             Self::Compile(CompilerError::Busy(_) | CompilerError::Killed | CompilerError::NotRun(_))
-                | Self::Start { error: CallError::NotMade(_), .. }
+                | Self::Start { error: CallError::NotMade(_) | CallError::WallTime(_), .. }
         )
     }
 }
@@ -275,4 +275,17 @@ fn is_finalizer(text: &str) -> bool {
         };
         domain.len() <= 253 && is_name(domain, "-.") && name.len() <= 63 && is_name(name, "-._")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_was_held_up_is_tried_again_and_one_that_works_too_much_is_not() {
+        let starts = |error| LoadError::Start { error, stderr: String::new() };
+        let time = Duration::from_secs(1);
+        assert!(starts(CallError::WallTime(time)).is_passing());
+        assert!(!starts(CallError::CpuTime(time)).is_passing());
+    }
 }
