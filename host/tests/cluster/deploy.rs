@@ -8,7 +8,7 @@ use crate::control_plane::{ControlPlane, host_as};
 use crate::examples::{deployment, rights_of};
 use crate::support::deploy::{DEPLOY, kustomizations, kustomize};
 use crate::support::host::Workplace;
-use crate::support::{deploy, plugins, replica_set};
+use crate::support::{deploy, plugins, poll, replica_set};
 
 /// The objects of the base that every version of Kubernetes has.
 fn base() -> Vec<Value> {
@@ -97,17 +97,19 @@ async fn the_base_is_accepted_and_its_rights_are_just_enough() {
     leading.log("holding the lease");
     leading.stop();
 
-    let allowed = cluster.kubectl(["auth", "can-i", "--list", "--as=system:serviceaccount:oarlock:oarlock"]);
-    let rights: Vec<_> = allowed
+    let allowed = || cluster.kubectl(["auth", "can-i", "--list", "--as=system:serviceaccount:oarlock:oarlock"]);
+    let all = allowed();
+    let rights: Vec<_> = all
         .lines()
         .skip(1)
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|right| !right.starts_with('[') && !right.starts_with("self"))
         .collect();
     let expected = ["events.events.k8s.io [] [] [create patch]", "replicasets.apps [] [] [get list watch]"];
-    assert_eq!(rights, expected, "{allowed}");
+    assert_eq!(rights, expected, "{all}");
 
     cluster.kubectl(["delete", "clusterrolebinding", "oarlock"]);
+    poll("it is not allowed any more", || (!allowed().contains("replicasets")).then_some(()));
     let host = host_as(&kubeconfig, &place.plugins, &[]);
     host.log("the account needs the verbs get, list and watch on replicasets");
     let lacks = host.log("the host's account lacks rights for what the plugin watches and is granted");

@@ -99,12 +99,12 @@ fn many_calls_that_print_little_are_cut_off_too() {
     let place = Workplace::new();
     place.grant("probe", "limits: {output: 100}\n");
     place.plugin("probe", &plugins::probe(1));
-    for index in 0..400 {
+    for index in 0..1000 {
         place.object(&probe(&format!("a{index:03}"), "-"));
     }
     let finished = place.run_once(&[]);
     // A hundred times what a call may print, and what is added in a few seconds; each prints 39 bytes.
-    assert!((250..390).contains(&finished.stdout.len()), "{} lines", finished.stdout.len());
+    assert!((250..900).contains(&finished.stdout.len()), "{} lines", finished.stdout.len());
     assert!(finished.stdout.iter().all(|line| line.ends_with("attempt 0")), "{finished}");
     finished.log("it writes too much");
 }
