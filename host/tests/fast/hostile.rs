@@ -41,7 +41,7 @@ fn each_fails_as_it_must(grant: &str) {
     }
     place.plugin("print-containers", &plugins::print_containers());
     place.object(&replica_set("a", &["main"]));
-    let finished = place.run_once(&["--call-cpu", "300ms"]);
+    let finished = place.run_once(&["--call-cpu", "1s", "--call-wall", "1m"]);
     assert!(finished.stdout.contains(&"default/a: main".to_owned()), "{finished}");
     let mut wrong = Vec::new();
     for (name, expected, _) in &guests {
