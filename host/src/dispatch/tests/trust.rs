@@ -1,6 +1,13 @@
 //! Which versions are gone back to.
 
 use super::*;
+use crate::digest::Digest;
+
+/// To which version each of the next three calls has the plugin go back, as they break it.
+fn back_to(bench: &Bench, controller: &Arc<Controller>) -> [Option<Digest>; 3] {
+    let next = || bench.call(controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks);
+    [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest))
+}
 
 #[test]
 fn a_version_is_not_gone_back_to_that_would_leave_the_finalizer_of_the_new_one_on_objects() {
@@ -27,10 +34,9 @@ fn a_version_is_not_gone_back_to_that_would_leave_the_finalizer_of_the_new_one_o
 
         bench.put_in_force(plugin(2, of(&after), finalizer));
         bench.list(&services.gvk, &["a", "b", "c"]);
-        let ended: Vec<_> =
-            (0..3).map(|_| bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks)).collect();
+        let [.., last] = back_to(&bench, &controller);
         let case = format!("from {after:?} with {finalizer:?} to {before:?}");
-        assert_eq!(ended[2].back_to.is_some(), goes_back, "{case}");
+        assert_eq!(last.is_some(), goes_back, "{case}");
         assert_eq!(bench.version() == good, goes_back, "{case}");
     }
 }
@@ -49,9 +55,7 @@ fn a_version_that_has_answered_for_all_before_its_watch_says_that_these_are_all_
     bench.tell(&services.gvk, || Event::InitDone);
 
     bench.put_in_force(plugin(2, vec![services.clone()], None));
-    let next = || bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks);
-    let back_to = [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest));
-    assert_eq!(back_to, [None, None, Some(good)]);
+    assert_eq!(back_to(&bench, &controller), [None, None, Some(good)]);
 }
 
 #[test]
@@ -70,9 +74,7 @@ fn a_version_has_proved_itself_when_the_last_call_of_the_one_before_ends_after_i
 
     bench.put_in_force(plugin(3, vec![services.clone()], None));
     bench.list(&services.gvk, &["a", "b", "c"]);
-    let next = || bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks);
-    let back_to = [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest));
-    assert_eq!(back_to, [None, None, Some(good)]);
+    assert_eq!(back_to(&bench, &controller), [None, None, Some(good)]);
 }
 
 #[test]
@@ -89,7 +91,5 @@ fn a_version_has_not_proved_itself_by_what_is_not_its_replicas_any_more() {
     replica.bench.call(&controller, End::Done, Sign::Works);
     replica.lose();
     replica.gain();
-    let next = || replica.bench.call(&controller, End::Retry { rest: Duration::ZERO }, Sign::Breaks);
-    let back_to = [next(), next(), next()].map(|ended| ended.back_to.map(|plugin| plugin.digest));
-    assert_eq!(back_to, [None, None, Some(good)]);
+    assert_eq!(back_to(&replica.bench, &controller), [None, None, Some(good)]);
 }
