@@ -204,10 +204,9 @@ async fn follow<K>(api: Api<K>, selector: &str, record: Arc<Mutex<Record>>, note
 where
     K: Clone + std::fmt::Debug + Send + 'static + serde::de::DeserializeOwned + serde::Serialize + kube::Resource,
 {
-    let from = api.list(&ListParams::default().limit(1)).await.unwrap().metadata.resource_version.unwrap();
+    let mut from = api.list(&ListParams::default().limit(1)).await.unwrap().metadata.resource_version.unwrap();
     let params = WatchParams::default().labels(selector).timeout(290);
     tokio::spawn(async move {
-        let mut from = from;
         // It ends with the API server, at the end of the test.
         while let Ok(events) = api.watch(&params, &from).await {
             let mut events = std::pin::pin!(events);
